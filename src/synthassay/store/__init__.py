@@ -1,0 +1,1 @@
+"""Stage keys, atomic commits, resume and provenance records."""
