@@ -108,8 +108,9 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"ImageSet.pixels must be [n, c, h, w] uint8 or uint16, got {self.pixels.shape} "
-                             f"{self.pixels.dtype}")  # fmt: skip
+            raise ValueError(
+                f"ImageSet.pixels must be [n, c, h, w] uint8 or uint16, got {self.pixels.shape} {self.pixels.dtype}"
+            )
         columns = {"ids": self.ids, "patients": self.patients, "labels": self.labels, "seeds": self.seeds}
         _checked_columns(self, len(self.pixels), {**columns, **self.groups, **self.covariates})
         if not self.content_id:
@@ -135,11 +136,16 @@ class ImageSet:
         """The images at ``rows`` (indices or mask), with ``changes`` to other fields."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return replace(
-            self, pixels=self.pixels[index], ids=self.ids[index], patients=self.patients[index],
-            labels=self.labels[index], groups={k: v[index] for k, v in self.groups.items()},
+            self,
+            pixels=self.pixels[index],
+            ids=self.ids[index],
+            patients=self.patients[index],
+            labels=self.labels[index],
+            groups={k: v[index] for k, v in self.groups.items()},
             covariates={k: v[index] for k, v in self.covariates.items()},
-            seeds=None if self.seeds is None else self.seeds[index], **({"content_id": ""} | changes),
-        )  # fmt: skip
+            seeds=None if self.seeds is None else self.seeds[index],
+            **({"content_id": ""} | changes),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,7 @@ class Cohort:
     policy: Mapping[str, Any]  # the written intensity policy: window, percentiles, where taken, size, bits
     quarantined: Sequence[Quarantined] = ()
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
+    _taken: dict[tuple[Split, ...], ImageSet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _checked_columns(self, len(self.images), {"splits": self.splits})
@@ -181,9 +188,11 @@ class Cohort:
         """The images of one split (or of both controls); may be empty. Mixtures other than the controls are refused."""
         if len(names) != 1 and set(names) != {"control-a", "control-b"}:
             raise ValueError(f"splits {names} must not be mixed")
-        mask = np.isin(self.splits, list(names))
-        split = names[0] if len(names) == 1 else None
-        return self.images.take(mask, name="real/" + "+".join(names), split=split)
+        if names not in self._taken:  # kept, since the digest of a split reads all its pixels
+            mask = np.isin(self.splits, list(names))
+            split = names[0] if len(names) == 1 else None
+            self._taken[names] = self.images.take(mask, name="real/" + "+".join(names), split=split)
+        return self._taken[names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +223,15 @@ class FeatureSet:
         """The rows at ``rows`` (indices or mask)."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         groups = {k: v[index] for k, v in self.groups.items()}
-        return replace(self, features=self.features[index], ids=self.ids[index], patients=self.patients[index],
-                       labels=self.labels[index], groups=groups, **changes)  # fmt: skip
+        return replace(
+            self,
+            features=self.features[index],
+            ids=self.ids[index],
+            patients=self.patients[index],
+            labels=self.labels[index],
+            groups=groups,
+            **changes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,16 @@ from synthassay.store import tables
 def images(n: int = 6, dtype: type = np.uint16) -> ImageSet:
     rng = np.random.default_rng(0)
     return ImageSet(
-        name="real/test", origin="real", pixels=rng.integers(0, 255, (n, 1, 8, 8)).astype(dtype),
-        ids=np.array([f"s-{i}" for i in range(n)]), patients=np.array([f"p-{i // 2}" for i in range(n)]),
-        labels=np.arange(n, dtype=np.int64) % 2, label_names=("none", "lesion"),
+        name="real/test",
+        origin="real",
+        pixels=rng.integers(0, 255, (n, 1, 8, 8)).astype(dtype),
+        ids=np.array([f"s-{i}" for i in range(n)]),
+        patients=np.array([f"p-{i // 2}" for i in range(n)]),
+        labels=np.arange(n, dtype=np.int64) % 2,
+        label_names=("none", "lesion"),
         groups={"site": np.array(["A", "", "<script>"] * (n // 3))},
         covariates={"age": np.array([40.0, np.nan] * (n // 2), np.float32)},
-    )  # fmt: skip
+    )
 
 
 def test_images_round_trip(tmp_path: Path) -> None:
@@ -52,11 +56,16 @@ def test_content_does_not_depend_on_pseudonyms_but_on_patients() -> None:
 
 def test_cohort_round_trip(tmp_path: Path) -> None:
     cohort = Cohort(
-        name="toy", images=images(), splits=np.array(["generator-train"] * 4 + ["test"] * 2), label="lesion", positive=1,
+        name="toy",
+        images=images(),
+        splits=np.array(["generator-train"] * 4 + ["test"] * 2),
+        label="lesion",
+        positive=1,
         records=[ScanRecord(scan_id="s-0", patient_id="p-0", study_id="t", spacing_mm=(1.0, 0.5), age=None)],
-        policy={"low": 0.5}, quarantined=[Quarantined(path="a.dcm", field="file", found="12 bytes", reason="truncated")],
+        policy={"low": 0.5},
+        quarantined=[Quarantined(path="a.dcm", field="file", found="12 bytes", reason="truncated")],
         notes=("one site",),
-    )  # fmt: skip
+    )
     tables.save_cohort(cohort, tmp_path)
     read = tables.load_cohort(tmp_path)
     assert read.content_id == cohort.content_id
@@ -67,12 +76,21 @@ def test_cohort_round_trip(tmp_path: Path) -> None:
 
 def test_a_patient_in_two_splits_is_refused() -> None:
     with pytest.raises(ValueError, match="more than one split"):
-        Cohort(name="x", images=images(), splits=np.array(["test", "validation"] * 3), records=(), label="l",
-               positive=1, policy={})  # fmt: skip
+        Cohort(
+            name="x",
+            images=images(),
+            splits=np.array(["test", "validation"] * 3),
+            records=(),
+            label="l",
+            positive=1,
+            policy={},
+        )
 
 
 def test_splits_are_not_mixed() -> None:
-    cohort = Cohort(name="x", images=images(), splits=np.array(["test"] * 6), records=(), label="l", positive=1, policy={})
+    cohort = Cohort(
+        name="x", images=images(), splits=np.array(["test"] * 6), records=(), label="l", positive=1, policy={}
+    )
     with pytest.raises(ValueError, match="must not be mixed"):
         cohort.split("test", "generator-train")
 
@@ -80,16 +98,33 @@ def test_splits_are_not_mixed() -> None:
 def test_features_predictions_and_results_round_trip(tmp_path: Path) -> None:
     base = images()
     features = FeatureSet(
-        name="x", origin="real", features=np.ones((6, 3), np.float32), ids=base.ids, patients=base.patients,
-        labels=base.labels, label_names=base.label_names, encoder="e", encoder_identity=identity(weights="abc"),
-        groups=base.groups, content_id="c",
-    )  # fmt: skip
+        name="x",
+        origin="real",
+        features=np.ones((6, 3), np.float32),
+        ids=base.ids,
+        patients=base.patients,
+        labels=base.labels,
+        label_names=base.label_names,
+        encoder="e",
+        encoder_identity=identity(weights="abc"),
+        groups=base.groups,
+        content_id="c",
+    )
     tables.save_features(features, tmp_path)
     read = tables.load_features(tmp_path)
     np.testing.assert_array_equal(read.features, features.features)
     assert read.encoder_identity == features.encoder_identity
-    made = Predictions(arm="real", generator="", seed=1, split="test", ids=base.ids, patients=base.patients,
-                       scores=np.linspace(0, 1, 6, dtype=np.float32), labels=base.labels, groups=base.groups)  # fmt: skip
+    made = Predictions(
+        arm="real",
+        generator="",
+        seed=1,
+        split="test",
+        ids=base.ids,
+        patients=base.patients,
+        scores=np.linspace(0, 1, 6, dtype=np.float32),
+        labels=base.labels,
+        groups=base.groups,
+    )
     tables.save_predictions([made, made], tmp_path)
     both = tables.load_predictions(tmp_path)
     assert len(both) == 2

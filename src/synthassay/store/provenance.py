@@ -84,7 +84,11 @@ class Stopwatch:
 def provenance(seconds: float) -> dict[str, Any]:
     """The record that a stage keeps: revision, packages, hardware, wall time, peak memory."""
     return {
-        "revision": source_revision(), "python": platform.python_version(), "packages": package_versions(),
-        "hardware": hardware(), "seconds": round(seconds, 2), "peak_memory_mb": round(peak_memory_mb(), 1),
+        "revision": source_revision(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "hardware": hardware(),
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }  # fmt: skip
+    }

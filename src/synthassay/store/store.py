@@ -81,8 +81,10 @@ class Store:
             return None
         held = json.loads((path / "key.json").read_text())
         if canonical_json(held) != canonical_json(key.to_json()):
-            raise UserError(f"{path} holds another stage than its name says (its key.json was changed).\n"
-                            "Remove that folder and run the same command again.")  # fmt: skip
+            raise UserError(
+                f"{path} holds another stage than its name says (its key.json was changed).\n"
+                "Remove that folder and run the same command again."
+            )
         return StageOutput(key, path, found_done=True)
 
     def run(self, key: StageKey, build: Callable[[Path], None]) -> StageOutput:

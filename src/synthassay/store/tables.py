@@ -77,11 +77,14 @@ def load_images(folder: Path) -> ImageSet:
     }
     return ImageSet(
         pixels=np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False),
-        ids=_text(frame["id"]), patients=_text(frame["patient"]), labels=frame["label"].to_numpy(dtype=np.int64),
-        groups=_groups(frame), covariates=covariates,
+        ids=_text(frame["id"]),
+        patients=_text(frame["patient"]),
+        labels=frame["label"].to_numpy(dtype=np.int64),
+        groups=_groups(frame),
+        covariates=covariates,
         seeds=frame["seed"].to_numpy(dtype=np.int64) if "seed" in frame else None,
         **facts | {"label_names": tuple(facts["label_names"])},
-    )  # fmt: skip
+    )
 
 
 def save_cohort(cohort: Cohort, folder: Path) -> None:
@@ -103,12 +106,16 @@ def load_cohort(folder: Path) -> Cohort:
     rows = pd.read_parquet(folder / "records.parquet").to_dict("records")
     quarantined = pd.read_parquet(folder / "quarantine.parquet").to_dict("records")
     return Cohort(
-        name=facts["name"], images=load_images(folder), label=facts["label"], positive=facts["positive"],
-        policy=facts["policy"], notes=tuple(facts["notes"]),
+        name=facts["name"],
+        images=load_images(folder),
+        label=facts["label"],
+        positive=facts["positive"],
+        policy=facts["policy"],
+        notes=tuple(facts["notes"]),
         splits=_text(pd.read_parquet(folder / "splits.parquet")["split"]),
         records=tuple(ScanRecord(**{str(k): _scalar(v) for k, v in row.items()}) for row in rows),
         quarantined=tuple(Quarantined(**{str(k): str(v) for k, v in row.items()}) for row in quarantined),
-    )  # fmt: skip
+    )
 
 
 def _scalar(value: Any) -> Any:
@@ -124,9 +131,15 @@ def save_features(features: FeatureSet, folder: Path) -> None:
     """Write ``features.npy``, ``table.parquet`` and ``set.json``."""
     write_array(folder / "features.npy", features.features)
     _write_table(folder / "table.parquet", _common_columns(features))
-    facts = {"name": features.name, "origin": features.origin, "label_names": list(features.label_names),
-             "encoder": features.encoder, "encoder_identity": [list(p) for p in features.encoder_identity],
-             "split": features.split, "content_id": features.content_id}  # fmt: skip
+    facts = {
+        "name": features.name,
+        "origin": features.origin,
+        "label_names": list(features.label_names),
+        "encoder": features.encoder,
+        "encoder_identity": [list(p) for p in features.encoder_identity],
+        "split": features.split,
+        "content_id": features.content_id,
+    }
     write_json(folder / "set.json", facts)
 
 
@@ -137,10 +150,13 @@ def load_features(folder: Path) -> FeatureSet:
     facts["label_names"] = tuple(facts["label_names"])
     facts["encoder_identity"] = tuple((name, value) for name, value in facts["encoder_identity"])
     return FeatureSet(
-        features=np.load(folder / "features.npy", allow_pickle=False), ids=_text(frame["id"]),
-        patients=_text(frame["patient"]), labels=frame["label"].to_numpy(dtype=np.int64), groups=_groups(frame),
+        features=np.load(folder / "features.npy", allow_pickle=False),
+        ids=_text(frame["id"]),
+        patients=_text(frame["patient"]),
+        labels=frame["label"].to_numpy(dtype=np.int64),
+        groups=_groups(frame),
         **facts,
-    )  # fmt: skip
+    )
 
 
 def save_predictions(predictions: Sequence[Predictions], folder: Path) -> None:
@@ -161,10 +177,16 @@ def load_predictions(folder: Path) -> list[Predictions]:
         facts = json.loads(path.read_text())
         facts["threshold"] = float("nan") if facts["threshold"] is None else facts["threshold"]
         frame = pd.read_parquet(path.with_suffix(".parquet"))
-        loaded.append(Predictions(
-            ids=_text(frame["id"]), patients=_text(frame["patient"]), labels=frame["label"].to_numpy(np.int64),
-            scores=frame["score"].to_numpy(np.float32), groups=_groups(frame), **facts,
-        ))  # fmt: skip
+        loaded.append(
+            Predictions(
+                ids=_text(frame["id"]),
+                patients=_text(frame["patient"]),
+                labels=frame["label"].to_numpy(np.int64),
+                scores=frame["score"].to_numpy(np.float32),
+                groups=_groups(frame),
+                **facts,
+            )
+        )
     return loaded
 
 

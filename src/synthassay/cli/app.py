@@ -1,0 +1,69 @@
+"""The Hydra application: settings → specs → stages."""
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from synthassay.cli.explain import explain_config_error, explain_validation_error
+from synthassay.errors import UserError
+
+CONFIG_PATH = "pkg://synthassay.conf"
+
+
+def run_app(command: str, arguments: list[str]) -> int:
+    """Compose the settings from ``arguments`` and run the line up to ``command``."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we print them short
+    until = "report" if command == "run" else command
+    mistakes: list[UserError] = []
+
+    def task(config: DictConfig) -> str | None:
+        from synthassay.cli.runner import run_cell
+
+        try:
+            return run_cell(config, until)
+        except Exception as error:
+            mistake = _own_cause(error)
+            if mistake is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # Hydra then says which cell of the sweep failed
+            mistakes.append(mistake)
+            return None
+
+    saved = sys.argv
+    sys.argv = [f"synthassay {command}", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
+    except (HydraException, OmegaConfBaseException, ValidationError) as error:
+        raise _own_cause(error) or UserError(explain_config_error(error)) from error
+    finally:
+        sys.argv = saved
+        GlobalHydra.instance().clear()
+    if mistakes:
+        raise mistakes[0]
+    return 0
+
+
+def _own_cause(error: BaseException) -> UserError | None:
+    """Hydra wraps what a spec's constructor raises; the user needs the innermost reason."""
+    seen: Any = error
+    while seen is not None:
+        if isinstance(seen, ValidationError):
+            return UserError(explain_validation_error(seen))
+        if isinstance(seen, UserError):
+            return seen
+        if (
+            isinstance(seen, HydraException | OmegaConfBaseException)
+            and seen.__cause__ is None
+            and seen.__context__ is None
+        ):
+            return UserError(explain_config_error(seen))
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,23 @@
+"""The command ``compare``."""
+
+from pathlib import Path
+
+from synthassay.errors import UserError
+
+
+def compare_command(arguments: list[str]) -> int:
+    """Write one leaderboard from several runs' results and print its path."""
+    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    unknown = sorted(options.keys() - {"out", "partial"})
+    if unknown:
+        raise UserError(f"compare takes out=FILE and partial=true, not {unknown[0]}={options[unknown[0]]}")
+    if options.get("partial", "false").lower() not in ("true", "false"):
+        raise UserError(f"partial={options['partial']} is neither true nor false")
+    folders = [Path(argument) for argument in arguments if "=" not in argument]
+    if len(folders) < 2:
+        raise UserError("compare needs the folders of two runs or more: synthassay compare runs/a runs/b")
+    from synthassay.reports.leaderboard import compare
+
+    partial = options.get("partial", "false").lower() == "true"
+    print(compare(folders, Path(options.get("out", "leaderboard.html")), partial=partial))
+    return 0

@@ -1,0 +1,92 @@
+"""What ``--help`` prints. Plain text, so that it appears at once and teaches without the manual."""
+
+LINE_COMMANDS = {
+    "run": "the whole line: prepare, train, sample, encode, score, downstream, report",
+    "prepare": "read the scans, split the patients, write the cohort to the store",
+    "train": "… and train the generators",
+    "sample": "… and draw the synthetic sets",
+    "encode": "… and compute features of every set",
+    "score": "… and compute fidelity and memorisation",
+    "downstream": "… and train classifiers on real and on synthetic images",
+    "report": "… and write report.html, results.json and results.parquet",
+}
+COMMANDS = {
+    **LINE_COMMANDS,
+    "compare": "one leaderboard from several runs",
+    "doctor": "what this machine can do: GPU, decoders, weights, disk",
+}
+
+_LIST = "\n".join(f"  {name:<11}{text}" for name, text in COMMANDS.items())
+
+MAIN_HELP = f"""\
+synthassay: assays of synthetic medical images. Are they faithful, do they copy patients, do classifiers trained on
+them hold up at other sites, and how would you know?
+
+usage: synthassay COMMAND [SETTING=VALUE ...]
+
+commands:
+{_LIST}
+
+first steps:
+  synthassay run                                           the embedded digital phantom, about seven CPU minutes
+  synthassay run experiment=lgg_mri cohort.root=DIR        brain MRI (BIDS NIfTI), tumour slices, three hospitals
+  synthassay run cohort=dicom cohort.root=DIR generator=edm            your own DICOM folder, one generator
+  synthassay run cohort=nifti cohort.root=DIR generator=external generator.root=DIR    a set that others generated
+
+`synthassay COMMAND --help` explains a command. The same command continues after a crash and does nothing twice.
+"""
+
+_SETTINGS = """\
+settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
+  experiment=NAME         phantom_demo, phantom_copies, lgg_mri, ham10000: a cohort with the settings that suit it
+  cohort=NAME             phantom, dicom, nifti, images, lgg_mri, ham10000
+  cohort.root=DIR         where the scans are
+  generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
+  generator=NAME          one of edm, gan, vae, external; takes its settings: generator.training.steps=2000
+  generator.root=DIR      with generator=external: the folder of synthetic images
+  generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
+  budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
+  seed=N                  training and sampling; the split has its own (cohort.split.seed)
+  tracker=wandb           log to Weights & Biases; offline without a key or network
+  report.audience=release aggregates only: no real image, no per-image score
+  resources.device=cpu    auto, cpu or cuda
+  out=DIR                 where the report goes (default runs/COHORT-IDENTITY)
+  store.root=DIR          where finished stages are kept (default runs/store)
+  --config-dir DIR        a folder with YAML of your own
+  --cfg job               print the composed settings and stop
+"""
+
+_SWEEP = """\
+sweeps:
+  synthassay run -m generator=edm,gan,vae seed=0,1,2
+  synthassay run -m hydra/launcher=slurm hydra.launcher.partition=gpu generator=edm,gan,vae seed=0,1,2
+  synthassay compare runs/*/            then ranks the cells
+"""
+
+_COMPARE = """\
+usage: synthassay compare DIR [DIR ...] [out=FILE.html] [partial=true]
+
+Writes one HTML leaderboard (default leaderboard.html) from the results of several runs. Values are ranked only when
+everything that must agree does (encoder, reference patients, counts, definition). Otherwise the command stops and
+names the difference; with partial=true it ranks what can be ranked and lists what was refused.
+"""
+
+_DOCTOR = """\
+usage: synthassay doctor [store.root=DIR]
+
+Prints what this machine can do: GPU and precision, DICOM decoders, encoder weights, W&B login, free disk.
+"""
+
+
+def help_of(command: str) -> str:
+    """The help of one command."""
+    if command == "compare":
+        return _COMPARE
+    if command == "doctor":
+        return _DOCTOR
+    if command not in LINE_COMMANDS:
+        return MAIN_HELP
+    intro = f"usage: synthassay {command} [SETTING=VALUE ...]\n\n{command}: {LINE_COMMANDS[command]}\n"
+    if command != "run":
+        intro += "Stages before it are built when they are absent and found when they are not.\n"
+    return intro + "\n" + _SETTINGS + "\n" + _SWEEP

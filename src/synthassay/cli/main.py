@@ -1,0 +1,60 @@
+"""The command ``synthassay``: finds the subcommand, helps at once, and turns user mistakes into short messages."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from synthassay import __version__
+from synthassay.cli.helptext import COMMANDS, LINE_COMMANDS, MAIN_HELP, help_of
+from synthassay.errors import UserError
+
+HELP_FLAGS = ("-h", "--help", "help")
+EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 2 for a user's mistake, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in HELP_FLAGS:
+        print(MAIN_HELP if len(arguments) < 2 else help_of(arguments[1]))
+        return EXIT_OK
+    if arguments[0] in ("--version", "-V", "version"):
+        print(f"synthassay {__version__}")
+        return EXIT_OK
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        return _complain(f"there is no command {command!r}; it is one of: {', '.join(COMMANDS)}")
+    if any(flag in rest for flag in HELP_FLAGS[:2]):
+        print(help_of(command))
+        return EXIT_OK
+    try:
+        return _handler(command)(rest)
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _handler(command: str) -> Callable[[list[str]], int]:
+    """The function of a command; imported only now, so that help is instant."""
+    if command in LINE_COMMANDS:
+        from synthassay.cli.app import run_app
+
+        return lambda rest: run_app(command, rest)
+    if command == "compare":
+        from synthassay.cli.compare import compare_command
+
+        return compare_command
+    from synthassay.cli.doctor import doctor_command
+
+    return doctor_command
+
+
+def _complain(text: str) -> int:
+    lines = [line for line in text.splitlines() if line.strip()]
+    print("\n".join(["synthassay: " + lines[0], *("  " + line for line in lines[1:])]), file=sys.stderr)
+    return EXIT_USER
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""One run (one cell of a sweep): settings in, the report's path out."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from synthassay.cli.progress import BarProgress
+from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
+from synthassay.errors import UserError
+from synthassay.specs import Resources
+
+
+def run_cell(config: DictConfig, until: str) -> str:
+    """Run the line up to the stage ``until`` and print what it left; returns the path printed last."""
+    tracker = make_tracker(config)
+    progress = BarProgress(tracker)
+    progress.note(
+        f"synthassay {until if until != 'report' else 'run'}: {config.cohort.name}, budget {config.budget.name}"
+    )
+    specs = instantiate_specs(config)
+    resources: Resources = _build(config.resources)
+    # Imported after the first line is on the screen: torch takes seconds.
+    from synthassay.cli.session import run_session
+
+    return run_session(config, specs, resources, tracker, progress, until)
+
+
+def instantiate_specs(config: DictConfig) -> dict[str, Any]:
+    """The specs of a run as live objects; the only place where ``_target_`` is followed."""
+    return {
+        "cohort": _build(config.cohort),
+        "generators": tuple(_build(node) for node in generator_nodes(config)),
+        "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
+        "encoder": _build(config.encoder),
+        "fidelity": _build(config.metric),
+        "memorisation": _build(config.privacy),
+        "downstream": _build(config.downstream),
+        "seed": config.seed,
+    }
+
+
+def _build(node: DictConfig) -> Any:
+    return instantiate(node, _convert_="all")
+
+
+def generator_nodes(config: DictConfig) -> list[DictConfig]:
+    """The generators' settings: the one that was chosen by ``generator=NAME``, else each of the list ``generators``."""
+    chosen = OmegaConf.select(config, "generator")
+    if chosen is not None:
+        return [chosen]
+    if not OmegaConf.is_list(config.generators):
+        raise UserError(f"generators={config.generators} is not a list; write generators=[{config.generators}]")
+    overrides = [
+        o for o in HydraConfig.get().overrides.task if not o.lstrip("+~").startswith(("generator=", "generators="))
+    ]
+    return [compose("config", overrides=[*overrides, f"generator={name}"]).generator for name in config.generators]
+
+
+def make_tracker(config: DictConfig) -> Tracker:
+    """The tracker that the settings ask for."""
+    settings = config.tracker
+    if settings.kind == "none":
+        return NoTracker()
+    if settings.kind != "wandb":
+        raise UserError(f"tracker.kind={settings.kind} is unknown; it is none or wandb")
+    folder = Path(config.store.root).expanduser().parent / "wandb"
+    return WandbTracker(
+        project=settings.project,
+        entity=settings.entity,
+        mode=settings.mode,
+        folder=folder,
+        real_images=settings.real_images,
+    )

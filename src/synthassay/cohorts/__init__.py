@@ -1,0 +1,1 @@
+"""Cohorts: real scans and the digital phantom in, one prepared cohort out."""

@@ -1,0 +1,99 @@
+"""Which files lie under a root. Links that leave it are never followed."""
+
+import hashlib
+import os
+import stat
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.tables import table_path
+from synthassay.errors import UserError
+from synthassay.records import Quarantined
+
+OUTSIDE = "the link leads out of the cohort's folder"
+
+
+def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
+    """Paths of all files under ``root``, relative with ``/``, sorted; and what is not a file that may be read.
+
+    Links to files inside the root are followed (the layout of datalad), once per target; links to folders are not.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder.\nGive the folder that holds the scans with cohort.root=DIR.")
+    inside = root.resolve()
+    found: list[str] = []
+    refused: list[Quarantined] = []
+    for folder, folders, files in os.walk(root, followlinks=False, onerror=_refuse_to_guess):
+        folders.sort()
+        for name in [*folders, *files]:
+            path = Path(folder) / name
+            relative = path.relative_to(root).as_posix()
+            reason = _why_not(path, inside)
+            if reason:
+                refused.append(Quarantined(path=relative, field="file", found=reason[0], reason=reason[1]))
+            elif name in files:
+                found.append(relative)
+        folders[:] = [name for name in folders if not name.startswith(".") and not (Path(folder) / name).is_symlink()]
+    return _without_doubles(root, sorted(found), refused)
+
+
+def _refuse_to_guess(error: OSError) -> None:
+    raise UserError(f"a folder of the cohort cannot be read: {error.strerror}.\nMake the whole folder readable.")
+
+
+def _why_not(path: Path, inside: Path) -> tuple[str, str] | None:
+    """(found, reason) for an entry that is not read; None for a regular file or an ordinary folder."""
+    try:
+        if path.name.startswith("."):
+            return "hidden", "hidden files and folders are not read"
+        if path.is_symlink():
+            target = path.resolve(strict=True)
+            if not target.is_relative_to(inside):
+                return "link", OUTSIDE
+            if target.is_dir():
+                return "link", "a link to a folder is not followed"
+        mode = path.stat().st_mode
+    except (OSError, RuntimeError):
+        return "broken link", "the link leads nowhere"
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        return "special file", "not a regular file"
+    return None
+
+
+def _without_doubles(root: Path, found: list[str], refused: list[Quarantined]) -> tuple[list[str], list[Quarantined]]:
+    """Drop links to files that are found under their own name as well."""
+    links = [path for path in found if (root / path).is_symlink()]
+    seen = {os.path.realpath(root / path) for path in set(found) - set(links)}
+    for path in links:
+        target = os.path.realpath(root / path)
+        if target in seen:
+            found.remove(path)
+            reason = "the file is read under another name"
+            refused.append(Quarantined(path=path, field="file", found="link", reason=reason))
+        seen.add(target)
+    return found, sorted(refused, key=lambda row: row.path)
+
+
+def selected(path: str, spec: CohortSpec) -> bool:
+    """Whether ``include`` and ``exclude`` let a path through; ``*`` also matches ``/``."""
+
+    def matches(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(path, pattern) for pattern in patterns)
+
+    return matches(spec.include) and not matches(spec.exclude)
+
+
+def source_fingerprint(spec: CohortSpec, root: Path) -> str:
+    """sha256 (hex) over path, size and modification time of every file under ``root`` and of the table.
+
+    Cheap: nothing is opened. Raises :class:`UserError` where the root or the table is missing.
+    """
+    digest = hashlib.sha256()
+    for path in discover(root)[0]:
+        status = (root / path).stat()
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    if spec.table is not None:
+        status = table_path(spec.table, root).stat()
+        digest.update(f"table\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,115 @@
+"""What a cohort cannot answer, as sentences computed from its data."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.labels import Classes
+from synthassay.cohorts.specs import IN_DOMAIN, CohortSpec
+from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, ImageSet
+
+# A false alarm rate of 1% cannot be told from 4% with fewer control patients; see the memorisation assay.
+CONTROL_PATIENTS_FOR_MEMORISATION = 100
+
+
+def limits_of(
+    images: ImageSet, splits: NDArray[np.str_], classes: Classes, digests: Sequence[str], spec: CohortSpec
+) -> list[str]:
+    """Sentences about one prepared cohort; ``digests`` are of the pixels of each image."""
+    found = [
+        _unit(spec), *_labels(images, splits, classes), *_places(images, splits), *_counts(images, splits),
+        _doubles(images, np.asarray(digests)), *_missing(images),
+    ]  # fmt: skip
+    return [sentence for sentence in found if sentence]
+
+
+def _unit(spec: CohortSpec) -> str:
+    texts = {
+        "patient": "",
+        "lesion": "Ids are of lesions, not of patients: a patient with several lesions may be in more than one split, "
+        "and intervals over lesions are narrower than intervals over patients would be.",
+        "image": "Each image counts as a patient of its own: a patient with several images may be in more than one "
+        "split, and intervals over images are narrower than intervals over patients would be.",
+    }
+    return texts[spec.patient_is]
+
+
+def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> list[str]:
+    if (images.labels < 0).all():
+        return ["The images have no labels: nothing can be said about classifiers trained on synthetic images."]
+    name = classes.names[classes.positive]
+    positive = images.labels == classes.positive
+    sentences = []
+    patients = set(images.patients.tolist())
+    with_positive, with_other = (set(images.patients[mask].tolist()) for mask in (positive, ~positive))
+    if with_positive == patients and len(with_other) > 0:
+        sentences.append(f"Every patient has the label {name!r} in some image, so a classifier tells slices apart, "
+                         "not patients.")  # fmt: skip
+    for split in dict.fromkeys(splits.tolist()):
+        present = set(images.labels[splits == split].tolist())
+        absent = [text for index, text in enumerate(classes.names) if index not in present]
+        if absent:
+            sentences.append(f"{split} has no image with the label {' or '.join(map(repr, absent))}.")
+    for site in _known(images.groups["site"]):
+        here = set(images.labels[images.groups["site"] == site].tolist())
+        if len(here) == 1:
+            only = classes.names[here.pop()]
+            sentences.append(f"All images of site {site!r} have the label {only!r}: there the label cannot be told "
+                             "from the site.")  # fmt: skip
+    return sentences
+
+
+def _known(column: NDArray[np.str_]) -> list[str]:
+    return sorted(set(column.tolist()) - {""})
+
+
+def _places(images: ImageSet, splits: NDArray[np.str_]) -> list[str]:
+    sites, devices = images.groups["site"], images.groups["device"]
+    names, sentences = _known(sites), []
+    if len(names) < 2:
+        one = f"The only site is {names[0]!r}" if names else "No site is known"
+        sentences.append(f"{one}: nothing can be said about other sites.")
+    pairs = {pair for pair in zip(sites.tolist(), devices.tolist(), strict=True) if all(pair)}
+    sites_of_pairs, devices_of_pairs = ({pair[i] for pair in pairs} for i in (0, 1))
+    if len(pairs) > 1 and len(pairs) == len(sites_of_pairs) == len(devices_of_pairs):
+        sentences.append("Site and device coincide: their effects cannot be told apart.")
+    elif len(pairs) > 1 and len(pairs) == len(devices_of_pairs) and len(names) > 1:
+        sentences.append("No device is used at two sites: the effects of device and site cannot be told apart.")
+    if "external" not in splits:
+        sentences.append("No site or device is held out: nothing can be said about places that were never seen.")
+    return sentences
+
+
+def _counts(images: ImageSet, splits: NDArray[np.str_]) -> list[str]:
+    counts = {split: len(set(images.patients[splits == split].tolist())) for split in (*IN_DOMAIN, "external")}
+    sentences = [f"{split} has no patient: what needs it has no answer." for split in IN_DOMAIN if not counts[split]]
+    for split in ("test", "external"):
+        if 0 < counts[split] < MIN_PATIENTS_FOR_INFERENCE:
+            sentences.append(f"{split} has {counts[split]} patients, fewer than {MIN_PATIENTS_FOR_INFERENCE}: its "
+                             "intervals are descriptive.")  # fmt: skip
+    controls = counts["control-a"] + counts["control-b"]
+    if controls < CONTROL_PATIENTS_FOR_MEMORISATION:
+        sentences.append(f"The controls have {controls} patients, fewer than {CONTROL_PATIENTS_FOR_MEMORISATION}: the "
+                         "evidence is insufficient for any claim that patients are not copied.")  # fmt: skip
+    return sentences
+
+
+def _doubles(images: ImageSet, digests: NDArray[np.str_]) -> str:
+    order = np.argsort(digests, kind="stable")
+    same = (digests[order][1:] == digests[order][:-1]) & (images.patients[order][1:] != images.patients[order][:-1])
+    pixels = (images.pixels[row] for row in order[1:][same])
+    count = sum(1 for image in pixels if image.min() < image.max())  # blank images are equal without being a double
+    if not count:
+        return ""
+    return (f"{count:,} images equal an image of another patient pixel by pixel: some patients may be present under "
+            "two ids, and then stand in two splits.")  # fmt: skip
+
+
+def _missing(images: ImageSet) -> list[str]:
+    total = len(images)
+    unknown = {name: int((images.groups[name] == "").sum()) for name in ("site", "device", "sex")}
+    unknown["age"] = int(np.isnan(images.covariates["age"]).sum())
+    nowhere = [f"No image has a known {name}." for name, count in unknown.items() if count == total and name != "site"]
+    return nowhere + [f"The {name} of {count:,} of {total:,} images is unknown."
+                      for name, count in unknown.items() if 0 < count < total]  # fmt: skip

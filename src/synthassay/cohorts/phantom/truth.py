@@ -1,0 +1,90 @@
+"""The ground truth beside the phantom's images: one table, and two arrays in its row order."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synthassay.cohorts.phantom.dicom_writer import Slice
+from synthassay.cohorts.phantom.scene import Scene
+
+TABLE, NOISE_FREE, MASKS = "truth.parquet", "noise_free.npy", "masks.npy"
+LABELS = "labels.csv"  # inside the DICOM folder: what a hospital would send along with the files
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends well, whole or not at all.
+
+    The temporary name is fixed, so that what a killed process left behind is overwritten by the next.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    yield temporary
+    with temporary.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """``content`` as the file ``path``, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def truth_row(image: Slice, scene: Scene) -> dict[str, object]:
+    """One row of the truth.
+
+    ``file`` is relative to the DICOM folder; ``lesion`` says whether this image shows the lesion, ``patient_lesion``
+    whether the patient has it; the centre is in pixels (row, column; the first pixel's centre is 0), NaN without one.
+    """
+    patient = image.patient
+    return {
+        "file": image.path, "sop_uid": str(image.sop_uid), "study_uid": str(image.study_uid),
+        "patient": patient.patient_id, "study": image.study.number, "site": patient.site.name,
+        "institution": patient.site.institution, "device": f"{image.device.manufacturer} {image.device.model}",
+        "sex": patient.sex, "age": int(image.study.age), "slice_mm": image.study.offsets_mm[image.index],
+        "lesion": not math.isnan(scene.radius_px), "patient_lesion": patient.lesion,
+        "centre_row": scene.centre[0], "centre_col": scene.centre[1], "radius_px": scene.radius_px,
+        "ventricle_mm2": scene.ventricle_mm2,
+    }  # fmt: skip
+
+
+class TruthWriter:
+    """Collects the truth of ``n`` images of ``size`` pixels a side and writes it in one step at the end."""
+
+    def __init__(self, folder: Path, n: int, size: int) -> None:
+        self._folder = folder
+        self._rows: list[dict[str, object]] = []
+        self._arrays = {
+            name: np.lib.format.open_memmap(folder / f".{name}.tmp", mode="w+", dtype=dtype, shape=(n, size, size))
+            for name, dtype in ((NOISE_FREE, np.float32), (MASKS, np.uint8))
+        }
+
+    def add(self, image: Slice, scene: Scene) -> None:
+        """The next image."""
+        row = len(self._rows)
+        self._arrays[NOISE_FREE][row] = scene.signal
+        self._arrays[MASKS][row] = scene.mask
+        self._rows.append(truth_row(image, scene))
+
+    def commit(self, labels: Path) -> None:
+        """Write arrays, the label table at ``labels``, and last the truth's table, whose presence says complete."""
+        for name, array in self._arrays.items():
+            array.flush()
+            with replacing(self._folder / name):
+                pass  # the memory map is the temporary file
+        table = pd.DataFrame(self._rows)
+        given = table[["file", "lesion"]].assign(lesion=table["lesion"].astype(np.int64))
+        write_bytes(labels, given.to_csv(index=False, lineterminator="\n").encode())
+        with replacing(self._folder / TABLE) as temporary:
+            table.to_parquet(temporary, index=False)
+
+
+def is_complete(folder: Path, dicom: Path, files: Sequence[str]) -> bool:
+    """Whether an earlier call wrote the whole truth and every one of ``files`` under ``dicom``."""
+    written = all((folder / name).is_file() for name in (TABLE, NOISE_FREE, MASKS)) and (dicom / LABELS).is_file()
+    return written and all((dicom / file).is_file() for file in files)

@@ -1,0 +1,104 @@
+"""From the arrays of one file to square images of one size."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from synthassay.cohorts.sources import FileImages, Plane, Unreadable
+from synthassay.cohorts.specs import CohortSpec
+
+FloatArray = NDArray[np.float32]
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow's conversion to grey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawPlane:
+    """One image as its reader found it: ``values`` ``[h, w]`` grey or ``[h, w, 3]`` colour, float32, rescaled units."""
+
+    values: FloatArray
+    frame: int = 0
+    slice_index: int | None = None
+    slice_position: float | None = None
+    mask: NDArray[np.bool_] | None = None  # [h, w]
+    spacing_mm: tuple[float, ...] | None = None
+    orientation: str | None = None
+
+
+def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileImages:
+    """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
+    for plane in planes:
+        if not np.isfinite(plane.values).all():
+            bad = int((~np.isfinite(plane.values)).sum())
+            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "values must be finite")
+    lowest = min(float(plane.values.min()) for plane in planes)
+    low, high = (0.0, 1.0)
+    if spec.window.mode == "scan":
+        low, high = scan_window([plane.values for plane in planes], spec.window.low, spec.window.high)
+    background = lowest if spec.slices.foreground_above is None else spec.slices.foreground_above
+    pixels, described = [], []
+    for plane in planes:
+        grey = plane.values if plane.values.ndim == 2 else _brightest(plane.values)
+        square = _channels((plane.values - low) / (high - low) if (low, high) != (0.0, 1.0) else plane.values, spec)
+        resized = resize(fit(square, spec.fit, (lowest - low) / (high - low)), spec.size)
+        pixels.append(resized)
+        described.append(_described(plane, float((grey > background).mean()), resized, spec))
+    return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256)
+
+
+def _brightest(colour: FloatArray) -> FloatArray:
+    # Many times faster than a maximum over an axis of three.
+    return np.maximum(np.maximum(colour[..., 0], colour[..., 1]), colour[..., 2])
+
+
+def scan_window(values: Sequence[FloatArray], low: float, high: float) -> tuple[float, float]:
+    """The two percentiles of one scan's own values. Raises :class:`Unreadable` where they are equal."""
+    everything = np.concatenate([value.ravel() for value in values])
+    bottom, top = (float(value) for value in np.percentile(everything, [low, high]))
+    if not bottom < top:
+        raise Unreadable("pixels", "one value throughout", "the scan's own percentiles (window.mode=scan) are equal")
+    return bottom, top
+
+
+def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: CohortSpec) -> Plane:
+    mask_pixels = None
+    if plane.mask is not None:  # counted in the part of the slice that is kept
+        mask_pixels = int(fit(plane.mask[None].astype(np.float32), spec.fit, 0.0).sum())
+    return Plane(
+        frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
+        digest=hashlib.blake2b(resized.tobytes(), digest_size=12).hexdigest(), mask_pixels=mask_pixels,
+        spacing_mm=plane.spacing_mm, orientation=plane.orientation,
+    )  # fmt: skip
+
+
+def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:
+    """``[c, h, w]`` with the cohort's number of channels."""
+    if values.ndim == 2:
+        return np.repeat(values[None], spec.channels, axis=0)
+    return np.moveaxis(values, 2, 0) if spec.channels == 3 else (values @ LUMA)[None]
+
+
+def fit(planes: FloatArray, how: str, padding: float) -> FloatArray:
+    """``[c, h, w]`` → ``[c, s, s]``: the central square, or padded to one with ``padding``; ``stretch`` keeps all."""
+    height, width = planes.shape[1:]
+    if how == "stretch" or height == width:
+        return planes
+    if how == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return planes[:, top : top + side, left : left + side]
+    side = max(height, width)
+    rows, columns = side - height, side - width
+    widths = ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+    return np.pad(planes, widths, constant_values=padding)
+
+
+def resize(planes: FloatArray, size: int) -> FloatArray:
+    """``[c, h, w]`` → ``[c, size, size]`` float32 by Pillow's bilinear filter, which averages when it shrinks."""
+    if planes.shape[1:] == (size, size):
+        return np.ascontiguousarray(planes, dtype=np.float32)
+    images = [PillowImage.fromarray(np.ascontiguousarray(plane, dtype=np.float32)) for plane in planes]
+    return np.stack([np.asarray(i.resize((size, size), PillowImage.Resampling.BILINEAR), np.float32) for i in images])

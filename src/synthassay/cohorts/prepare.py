@@ -1,0 +1,195 @@
+"""Preparation: a folder of scans in; pixels, records, splits, pseudonyms, intensity policy and quarantine table out."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.dicom import place_in_series
+from synthassay.cohorts.discovery import source_fingerprint
+from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.labels import Classes, labels_of
+from synthassay.cohorts.notes import limits_of
+from synthassay.cohorts.pseudonyms import Pseudonyms, Redactor, load_key, write_private_table
+from synthassay.cohorts.reading import pixel_blocks, read_pixels, write_whole
+from synthassay.cohorts.selection import select, with_places
+from synthassay.cohorts.sources import Image
+from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.splits import SplitPlan, assign_splits
+from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.text import age_band
+from synthassay.errors import UserError
+from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.specs import Resources
+
+__all__ = ["prepare_cohort", "source_fingerprint"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The images of the cohort in order, with label and split."""
+
+    images: list[Image]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.str_]
+
+
+def prepare_cohort(
+    spec: CohortSpec, root: Path, keys: Path, workdir: Path, resources: Resources, progress: Progress
+) -> Cohort:
+    """Prepare the scans under ``root``.
+
+    Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
+    ``keys`` gets ``<name>.key``, ``<name>.sources.parquet`` (pseudonyms and what they stand for) and
+    ``<name>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's
+    pixels map; a call that was killed goes on from the chunks that it had read. Raises :class:`UserError` for what a
+    user can mend.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    found, classes = survey(spec, root, resources, progress)
+    key = load_key(spec, keys)
+    chunks = workdir / "chunks"
+    read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
+    found.refused += damaged
+    chosen = _choose(read, found, classes, spec)
+    policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
+    pseudonyms = Pseudonyms(key)
+    records = _records(chosen, pseudonyms)
+    _check_unique(records)
+    found.refused.sort(key=lambda row: (row.path, row.field))
+    _write_private(spec, keys, chosen, records, found.refused)
+    images = _image_set(spec, pixels, records, classes)
+    digests = [image.plane.digest for image in chosen.images]
+    redactor = Redactor(found.identifiers, pseudonyms)
+    cohort = Cohort(
+        name=spec.name, images=images, splits=chosen.splits, records=records, label=spec.label.name,
+        positive=classes.positive, policy=policy, quarantined=[redactor.row(row) for row in found.refused],
+        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)],
+    )  # fmt: skip
+    shutil.rmtree(chunks)
+    return cohort
+
+
+def _choose(read: Sequence[Image], found: Survey, classes: Classes, spec: CohortSpec) -> _Chosen:
+    """Apply the rules for slices, then split what is left."""
+    if not read:
+        raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
+    images, refused, notes = select(with_places(read, place_in_series(found.sources)), spec)
+    found.refused += refused
+    found.notes += notes
+    if not images:
+        raise UserError(nothing_left("the rules for slices keep no image", found.refused, spec))
+    patients = {image.source.patient for image in images}
+    if len(patients) == 1:
+        raise UserError(f"all {len(images):,} images are of one patient; splits need several.\nAdd patients, or map "
+                        "the patient column (cohort.table.patient) if this is wrong.")  # fmt: skip
+    labels_of(images, classes, spec)  # one class only is a mistake to name before any about splits
+    plan = assign_splits(whereabouts([image.source for image in images]), spec.split)
+    found.notes += plan.notes
+    images = _without_left_out(images, plan, found)
+    splits = np.array([plan.split_of[image.source.patient] for image in images], dtype=np.str_)
+    return _Chosen(images, np.array(labels_of(images, classes, spec), dtype=np.int64), splits)
+
+
+def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -> list[Image]:
+    rows = set(plan.left_out)
+    kept = [image for row, image in enumerate(images) if row not in rows]
+    paths = {images[row].source.path for row in rows} - {image.source.path for image in kept}
+    reason = "from a seen site or device, of a patient who was also scanned at an external one"
+    found.refused += [
+        Quarantined(path=path, field="patient", found="seen and external", reason=reason) for path in sorted(paths)
+    ]
+    return kept
+
+
+def _pixels(
+    chosen: _Chosen, spec: CohortSpec, chunks: Path, path: Path, progress: Progress
+) -> tuple[dict[str, Any], NDArray[Any]]:
+    """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
+    train = chosen.splits == "generator-train"
+    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
+
+    def train_blocks() -> Iterator[NDArray[np.float32]]:
+        for where, block in pixel_blocks(chunks, chosen.images):
+            yield block[train[where]]
+
+    policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
+    progress.start("write pixels", len(chosen.images))
+
+    def write(stream: Any) -> None:
+        header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for _, block in pixel_blocks(chunks, chosen.images):
+            stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
+            progress.advance(len(block))
+
+    write_whole(path, write)
+    progress.finish()
+    return policy, np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
+    first_day: dict[str, int] = {}
+    for image in chosen.images:
+        if image.source.day is not None:
+            day = first_day.get(image.source.patient, image.source.day)
+            first_day[image.source.patient] = min(day, image.source.day)
+    records = []
+    for image, label in zip(chosen.images, chosen.labels.tolist(), strict=True):
+        source, plane = image.source, image.plane
+        shift = None if source.day is None else source.day - first_day[source.patient]
+        records.append(ScanRecord(
+            scan_id=pseudonyms.scan(source.path, plane.frame), patient_id=pseudonyms.patient(source.patient),
+            study_id=pseudonyms.study(source.patient, source.study), label=label, site=source.site,
+            device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
+            path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
+            spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
+            slice_position=plane.slice_position,
+        ))  # fmt: skip
+    return records
+
+
+def _check_unique(records: Sequence[ScanRecord]) -> None:
+    if len({record.scan_id for record in records}) < len(records):
+        raise UserError("two scans have the same pseudonym under this key, which is very rare.\n"
+                        "Delete the cohort's key file to get a new key, and prepare again.")  # fmt: skip
+
+
+def _image_set(spec: CohortSpec, pixels: NDArray[Any], records: Sequence[ScanRecord], classes: Classes) -> ImageSet:
+    def text(values: Sequence[str | None]) -> NDArray[np.str_]:
+        return np.array([value or MISSING for value in values], dtype=np.str_)
+
+    def numbers(values: Sequence[float | None]) -> NDArray[np.float32]:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+
+    groups = {name: text([getattr(record, name) for record in records]) for name in ("site", "device", "view", "sex")}
+    groups["age_band"] = text([age_band(record.age) for record in records])
+    return ImageSet(
+        name=f"real/{spec.name}", origin="real", pixels=pixels, ids=text([record.scan_id for record in records]),
+        patients=text([record.patient_id for record in records]),
+        labels=np.array([record.label for record in records], dtype=np.int64), label_names=classes.names, groups=groups,
+        covariates={"age": numbers([record.age for record in records]),
+                    "slice_position": numbers([record.slice_position for record in records])},
+    )  # fmt: skip
+
+
+def _write_private(
+    spec: CohortSpec, keys: Path, chosen: _Chosen, records: Sequence[ScanRecord], refused: Sequence[Quarantined]
+) -> None:
+    """The two tables that lead back to the source, beside the key."""
+    images = chosen.images
+    write_private_table(keys / f"{spec.name}.sources.parquet", {
+        "scan_id": [record.scan_id for record in records], "patient_id": [record.patient_id for record in records],
+        "study_id": [record.study_id for record in records], "path": [image.source.path for image in images],
+        "frame": [image.plane.frame for image in images], "sha256": [image.sha256 for image in images],
+        "source_patient": [image.source.patient for image in images],
+        "source_study": [image.source.study for image in images],
+        "source_series": [image.source.series for image in images], "split": chosen.splits.tolist(),
+    })  # fmt: skip
+    columns = ("path", "field", "found", "reason")
+    write_private_table(keys / f"{spec.name}.quarantine.parquet",
+                        {column: [getattr(row, column) for row in refused] for column in columns})  # fmt: skip

@@ -1,0 +1,75 @@
+"""What the readers pass on. Holds source ids and paths, so none of it leaves :mod:`synthassay.cohorts`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.records import Quarantined
+
+
+class Unreadable(Exception):
+    """A file cannot be used. Becomes a row of the quarantine table; holds nothing that was read from the file."""
+
+    def __init__(self, field: str, found: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field, self.found, self.reason = field, found, reason
+
+    def row(self, path: str) -> Quarantined:
+        """The quarantine row of the file at ``path``."""
+        return Quarantined(path=path, field=self.field, found=self.found, reason=self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root."""
+
+    path: str
+    patient: str
+    study: str
+    series: str
+    uid: str = ""  # SOP Instance UID
+    site: str | None = None
+    device: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: float | None = None
+    day: int | None = None  # acquisition date as a proleptic ordinal
+    label: str | None = None  # as written in the source
+    mask: str | None = None  # path of its mask, relative to the root
+    along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
+    identifiers: tuple[str, ...] = ()  # names and ids that must not be shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """One image within a file. ``slice_position`` runs from 0 to 1; ``digest`` is of the resized pixels."""
+
+    frame: int
+    slice_index: int | None
+    slice_position: float | None
+    foreground: float
+    digest: str
+    mask_pixels: int | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    orientation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImages:
+    """All images of one file: ``pixels`` ``[k, c, size, size]`` float32 in rescaled units, one plane each."""
+
+    pixels: NDArray[np.float32]
+    planes: tuple[Plane, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image that was read: its file, its plane, and where its pixels lie (chunk and row)."""
+
+    source: Source
+    plane: Plane
+    sha256: str
+    chunk: int
+    row: int

@@ -1,0 +1,238 @@
+"""Settings of a cohort. Everything but ``root`` and ``key_file`` changes what is prepared and so enters the key."""
+
+import math
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
+
+from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.specs import Spec
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+JoinOn = Literal["file", "series", "study", "patient"]
+IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
+
+
+class WindowSpec(Spec):
+    """Which source values become black and white.
+
+    ``percentiles``: ``low`` and ``high`` are percentiles of all pixels of generator-train, and the two values found
+    there serve every image of every split. ``fixed``: they are values in rescaled units (for CT, Hounsfield units; for
+    8- and 16-bit photographs, the full range of the file is 0 to 255). ``scan``: they are percentiles of each file's
+    own voxels; for MR volumes in arbitrary units.
+    """
+
+    kind: Literal["window"] = "window"
+    mode: Literal["percentiles", "fixed", "scan"] = "percentiles"
+    low: float = 0.5
+    high: float = 99.5
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"window.low ({self.low}) must be below window.high ({self.high})")
+        if self.mode != "fixed" and not (self.low >= 0 and self.high <= 100):
+            raise ValueError(f"percentiles lie between 0 and 100, got {self.low} and {self.high}")
+        return self
+
+
+class LabelSpec(Spec):
+    """Where the label comes from and what its classes are called.
+
+    ``source``: ``table`` (the table's label column), ``mask`` (pixels of a NIfTI mask in the slice),
+    ``header:Keyword`` (a DICOM attribute, for example ``header:BodyPartExamined``) or ``none``.
+    ``names`` are the classes in order; ``values`` are the texts that stand for them in the source (empty: the names
+    themselves). With neither given, the classes are the distinct values found, sorted.
+    ``mask`` is the mask's path relative to the root, with ``{folder}``, ``{name}`` (file name without extension),
+    ``{prefix}`` (``name`` without its last ``_part``), ``{subject}`` and ``{session}`` of the scan.
+    """
+
+    kind: Literal["label"] = "label"
+    source: str = Field(default="table", pattern=r"^(table|mask|none|header:[A-Za-z0-9]+)$")
+    name: str = "label"
+    names: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    positive: str = ""
+    mask: str = ""
+    mask_values: tuple[int, ...] = ()
+    mask_min_pixels: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.names)) != len(self.names) or len(set(self.values)) != len(self.values):
+            raise ValueError("label.names and label.values must not repeat an entry")
+        if self.values and len(self.values) != len(self.names):
+            raise ValueError(f"label.values has {len(self.values)} entries and label.names {len(self.names)}; "
+                             "give one value for each name")  # fmt: skip
+        if len(self.names) == 1:
+            raise ValueError("label.names has one class; give at least two, or none to take those found")
+        if self.source == "mask" and (not self.mask or len(self.names) not in (0, 2)):
+            raise ValueError("label.source=mask needs label.mask, the path of the masks, and no or two label.names")
+        if self.positive and self.names and self.positive not in self.names:
+            raise ValueError(f"label.positive={self.positive!r} is not one of label.names {list(self.names)}")
+        return self
+
+
+class TableSpec(Spec):
+    """A CSV, TSV or Parquet table about the scans, and which of its columns say what (``null``: not in the table).
+
+    ``path`` is relative to the root, or absolute. ``join_on`` names the column that finds the row of a scan: ``file``
+    (compared with the path relative to the root, the file name, or the file name without extension, by
+    ``match_file``), ``series`` or ``study`` (instance UIDs), or ``patient``.
+    """
+
+    kind: Literal["table"] = "table"
+    path: str
+    join_on: JoinOn = "file"
+    match_file: Literal["path", "name", "stem"] = "path"
+    file: str | None = None
+    series: str | None = None
+    study: str | None = None
+    patient: str | None = None
+    label: str | None = None
+    site: str | None = None
+    device: str | None = None
+    view: str | None = None
+    age: str | None = None
+    sex: str | None = None
+
+    @model_validator(mode="after")
+    def _join_column_named(self) -> Self:
+        if getattr(self, self.join_on) is None:
+            raise ValueError(f"table.join_on={self.join_on} needs table.{self.join_on}, the name of that column")
+        return self
+
+    @field_serializer("path")
+    def _path_without_folder(self, path: str) -> str:
+        # An absolute path says where a table lies on one machine; its content enters the key by the fingerprint.
+        return PurePath(path).name if PurePath(path).is_absolute() else path
+
+
+class SplitSpec(Spec):
+    """Shares of the patients of seen sites, what is held out as external, and what happens to small strata.
+
+    A stratum is a site and device. ``small_strata``: ``pool`` merges strata with too few patients for every split,
+    within their site first; ``error`` stops.
+    """
+
+    kind: Literal["split"] = "split"
+    seed: int = 0
+    generator_train: float = Field(default=0.5, ge=0, le=1)
+    control_a: float = Field(default=0.1, ge=0, le=1)
+    control_b: float = Field(default=0.1, ge=0, le=1)
+    validation: float = Field(default=0.1, ge=0, le=1)
+    test: float = Field(default=0.2, ge=0, le=1)
+    external_sites: tuple[str, ...] = ()
+    external_devices: tuple[str, ...] = ()
+    small_strata: Literal["pool", "error"] = "pool"
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares in the order of :data:`IN_DOMAIN`."""
+        return (self.generator_train, self.control_a, self.control_b, self.validation, self.test)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if not math.isclose(sum(self.shares), 1, abs_tol=1e-9):
+            raise ValueError(f"the five shares must add up to 1, they add up to {sum(self.shares):g}")
+        if not self.generator_train or not self.test:
+            raise ValueError("split.generator_train and split.test must be above 0")
+        return self
+
+
+class SliceSpec(Spec):
+    """How volumes become two-dimensional images.
+
+    A slice is kept when the share of its pixels above the background is at least ``min_foreground``; the background
+    is ``foreground_above`` in rescaled units, or the lowest value of the scan's file where that is ``null``.
+    ``every_n`` counts slices of a stack; ``max_per_volume`` keeps evenly spaced ones of those that are left.
+    """
+
+    kind: Literal["slices"] = "slices"
+    axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    every_n: int = Field(default=1, ge=1)
+    min_foreground: float = Field(default=0.0, ge=0, le=1)
+    foreground_above: float | None = None
+    max_per_volume: int | None = Field(default=None, ge=1)
+
+
+class LimitSpec(Spec):
+    """What is refused before it is decoded, so that a damaged or hostile file cannot fill the memory."""
+
+    kind: Literal["limits"] = "limits"
+    file_mib: int = Field(default=4096, ge=1)
+    voxels: int = Field(default=1 << 30, ge=1)  # of one file: rows x columns x frames x channels
+
+
+class CohortSpec(Spec):
+    """What all cohorts share. ``size`` is rows = columns of the prepared images."""
+
+    kind: Literal["dicom", "nifti", "images"]
+    name: Name
+    root: str | None = Field(default=None, exclude=True)
+    key_file: str | None = Field(default=None, exclude=True)
+    size: int = Field(default=64, ge=8, le=2048)
+    channels: Literal[1, 3] = 1
+    bits: Literal[8, 16] = 8
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    window: WindowSpec = Field(default_factory=WindowSpec)
+    label: LabelSpec = Field(default_factory=LabelSpec)
+    table: TableSpec | None = None
+    split: SplitSpec = Field(default_factory=SplitSpec)
+    slices: SliceSpec = Field(default_factory=SliceSpec)
+    limits: LimitSpec = Field(default_factory=LimitSpec)
+    patient_is: Literal["patient", "lesion", "image"] = "patient"
+    max_patients: int | None = Field(default=None, ge=2)
+    max_images_per_patient: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _label_has_a_source(self) -> Self:
+        if self.label.source == "table" and (self.table is None or self.table.label is None):
+            raise ValueError("label.source=table needs table.path and table.label, the name of the label column; "
+                             "for scans without labels set label.source=none")  # fmt: skip
+        if self.label.source == "mask" and self.kind != "nifti":
+            raise ValueError("label.source=mask is for cohorts of NIfTI volumes")
+        if self.label.source.startswith("header:") and self.kind != "dicom":
+            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        return self
+
+
+class DicomSpec(CohortSpec):
+    """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
+
+    ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
+    """
+
+    kind: Literal["dicom"] = "dicom"
+    site_from: str = "InstitutionName"
+    view_from: str = "ViewPosition"
+    modalities: tuple[str, ...] = ()
+    phantom: PhantomSpec | None = None
+
+
+class NiftiSpec(CohortSpec):
+    """NIfTI volumes: BIDS, or any folder with a table.
+
+    The patient is the table's patient column when the table is joined on files, else the ``sub-`` part of the path,
+    else the file. Site and device come from the table, else from a BIDS sidecar beside the volume.
+    """
+
+    kind: Literal["nifti"] = "nifti"
+    include: tuple[str, ...] = ("*.nii", "*.nii.gz")
+
+    @field_validator("channels")
+    @classmethod
+    def _grey(cls, channels: int) -> int:
+        if channels != 1:
+            raise ValueError("NIfTI volumes are grey: channels must be 1")
+        return channels
+
+
+class ImagesSpec(CohortSpec):
+    """PNG, JPEG or TIFF images with a table."""
+
+    kind: Literal["images"] = "images"
+    window: WindowSpec = Field(default=WindowSpec(mode="fixed", low=0, high=255))

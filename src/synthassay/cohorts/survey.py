@@ -1,0 +1,176 @@
+"""What is in a folder: which files are scans of the cohort, and what is known about each before its pixels are read."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydicom.datadict import tag_for_keyword
+
+from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts.discovery import discover, selected
+from synthassay.cohorts.labels import Classes, find_classes
+from synthassay.cohorts.reading import read_headers
+from synthassay.cohorts.sources import Source, Unreadable
+from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.splits import Whereabouts, choose_patients
+from synthassay.cohorts.tables import join, read_table, table_path
+from synthassay.errors import UserError
+from synthassay.records import Progress, Quarantined
+from synthassay.specs import Resources
+
+
+@dataclass(slots=True)
+class Survey:
+    """The scans of a cohort in the order of their paths, and everything that is not one."""
+
+    sources: list[Source]
+    refused: list[Quarantined] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    identifiers: set[str] = field(default_factory=set)  # names and ids, of refused scans too
+
+
+def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
+    """Find the scans, join the table, keep those with a label. Raises :class:`UserError` where none is left."""
+    paths, refused = discover(root)
+    if not paths and not refused:
+        raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
+    found = _files(spec, root, paths, resources, progress)
+    found.refused += refused
+    if not found.sources:
+        raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
+    found.identifiers |= {text for source in found.sources for text in source.identifiers}
+    _join_table(found, spec, root)
+    found.identifiers |= {text for source in found.sources for text in source.identifiers}
+    _note_patients(found, spec)
+    classes, found.sources, unlabelled = find_classes(found.sources, spec)
+    found.refused += unlabelled
+    _limit_patients(found, spec)
+    return found, classes
+
+
+def nothing_left(what: str, refused: Sequence[Quarantined], spec: CohortSpec) -> str:
+    """A message that says that no scan is left and the most frequent reasons why."""
+    counts = Counter(row.reason for row in refused).most_common(3)
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts)
+    remedy = f"Check cohort.root, cohort.include and the kind of cohort ({spec.kind})."
+    return f"{what}.\nReasons: {reasons or 'none'}.\n{remedy}"
+
+
+def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resources, progress: Progress) -> Survey:
+    found = Survey([])
+    used = set()
+    if spec.table is not None:
+        table = table_path(spec.table, root)
+        used = {table.relative_to(root).as_posix()} if table.is_relative_to(root) else set()
+    wanted = []
+    for path in paths:
+        if path in used:
+            continue
+        if selected(path, spec):
+            wanted.append(path)
+        else:
+            reason = "not a scan: left out by cohort.include or cohort.exclude"
+            found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
+    if isinstance(spec, DicomSpec):
+        _check_keywords(spec)
+        found.sources, refused = read_headers(root, wanted, spec, resources, progress)
+        found.refused += refused
+        return _without_doubles(found)
+    extras = _describe(spec, root, wanted, paths, found)
+    found.refused = [row for row in found.refused if row.path not in extras]
+    return found
+
+
+def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
+    """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
+    known = frozenset(paths)
+    extras: set[str] = set()
+    masks: set[str | None] = set()
+    for path in wanted:
+        try:
+            if spec.kind == "nifti":
+                source, belonging = nifti.describe(root, path, spec, known)
+                extras.update(belonging)
+                masks.add(source.mask)
+            else:
+                source = photographs.describe(path)
+            found.sources.append(source)
+        except Unreadable as error:
+            found.refused.append(error.row(path))
+    found.sources = [source for source in found.sources if source.path not in masks]
+    return extras
+
+
+def _check_keywords(spec: DicomSpec) -> None:
+    label = spec.label.source.partition("header:")[2]
+    for setting, keyword in (("site_from", spec.site_from), ("view_from", spec.view_from), ("label.source", label)):
+        if keyword not in ("", "none") and tag_for_keyword(keyword) is None:
+            raise UserError(f"cohort.{setting}: {keyword!r} is not a DICOM keyword.\n"
+                            "Write it as the standard does, for example InstitutionName.")  # fmt: skip
+
+
+def _without_doubles(found: Survey) -> Survey:
+    """Of files with one SOP Instance UID the first stays: they are copies of one image."""
+    seen: set[str] = set()
+    unique = []
+    for source in found.sources:
+        if source.uid and source.uid in seen:
+            found.refused.append(Quarantined(path=source.path, field="SOPInstanceUID", found="seen before",
+                                             reason="a copy of an image that is read"))  # fmt: skip
+            found.identifiers.update(source.identifiers)
+            continue
+        seen.add(source.uid)
+        unique.append(source)
+    found.sources = unique
+    return found
+
+
+def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
+    if spec.table is None:
+        return
+    labelled = spec.label.source == "table"
+    rows = read_table(spec.table, root, labelled)
+    # A table that names the files of a cohort says which files belong to it; others only add facts.
+    joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
+    found.sources = joined.sources
+    found.refused += joined.refused
+    found.notes += joined.notes
+
+
+def _note_patients(found: Survey, spec: CohortSpec) -> None:
+    """Say where a patient id is missing; apply ``patient_is=image``."""
+    if spec.patient_is == "image":
+        found.sources = [replace(source, patient=source.path) for source in found.sources]
+        return
+    alone = sum(source.patient == source.path for source in found.sources)
+    if alone:
+        found.notes.append(f"{alone:,} files have no patient id and count as a patient each: a patient with several "
+                           "may be in more than one split.")  # fmt: skip
+    by_study = sum(source.patient == f"study {source.study}" for source in found.sources)
+    if by_study:
+        found.notes.append(f"{by_study:,} files have no Patient ID; each of their studies counts as a patient.")
+
+
+def _limit_patients(found: Survey, spec: CohortSpec) -> None:
+    if spec.max_patients is None:
+        return
+    chosen = choose_patients(whereabouts(found.sources), spec.max_patients, spec.split.seed)
+    left_out = [source for source in found.sources if source.patient not in chosen]
+    if not left_out:
+        return
+    everybody = len({source.patient for source in found.sources})
+    found.sources = [source for source in found.sources if source.patient in chosen]
+    found.refused += [Quarantined(path=source.path, field="patient", found="not drawn",
+                                  reason="left out by cohort.max_patients") for source in left_out]  # fmt: skip
+    found.notes.append(f"cohort.max_patients keeps {len(chosen):,} of {everybody:,} patients, drawn within each "
+                       "stratum of site and device.")  # fmt: skip
+
+
+def whereabouts(sources: Sequence[Source]) -> Whereabouts:
+    """Patient, site and device of each source."""
+    return Whereabouts(
+        patients=[source.patient for source in sources],
+        sites=[source.site or "" for source in sources],
+        devices=[source.device or "" for source in sources],
+    )

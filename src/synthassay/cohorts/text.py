@@ -1,0 +1,93 @@
+"""Text and numbers from headers and tables, made safe and comparable."""
+
+import datetime
+import re
+import unicodedata
+
+MAX_TEXT = 64
+# Ages above 89 identify people in small groups; US law (45 CFR 164.514(b)(2)(i)(C)) asks for one class of 90 and over.
+OLDEST_AGE = 90.0
+AGE_BANDS = ((18.0, "under 18"), (40.0, "18-39"), (60.0, "40-59"), (80.0, "60-79"), (float("inf"), "80 and over"))
+MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "anonymous", "anonymized", "-"})
+# First words (lower case) of how manufacturers write themselves in headers, and one spelling for each.
+MANUFACTURERS = (
+    ("siemens", "Siemens"), ("ge medical", "GE"), ("ge healthcare", "GE"), ("ge", "GE"), ("general electric", "GE"),
+    ("philips", "Philips"), ("toshiba", "Toshiba"), ("canon", "Canon"), ("hitachi", "Hitachi"),
+    ("fujifilm", "Fujifilm"), ("fuji photo", "Fujifilm"), ("hologic", "Hologic"), ("lorad", "Hologic"),
+    ("carestream", "Carestream"), ("kodak", "Carestream"), ("agfa", "Agfa"), ("konica", "Konica Minolta"),
+    ("samsung", "Samsung"), ("united imaging", "United Imaging"), ("uih", "United Imaging"), ("esaote", "Esaote"),
+)  # fmt: skip
+
+
+def clean(value: object) -> str | None:
+    """``value`` as text without control characters, at most 64 characters; None where it says nothing."""
+    if value is None:
+        return None
+    shown = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in str(value)[:1024])
+    text = " ".join(shown.split())[:MAX_TEXT].rstrip()
+    return None if text.casefold() in MISSING_WORDS else text
+
+
+def manufacturer(value: object) -> str | None:
+    """One spelling per manufacturer: ``SIEMENS`` and ``Siemens Healthineers`` are both ``Siemens``."""
+    text = clean(value)
+    if text is None:
+        return None
+    lowered = text.casefold() + " "
+    for start, name in MANUFACTURERS:
+        if lowered.startswith(start + " "):
+            return name
+    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in text.split())
+
+
+def device_name(maker: object, model: object) -> str | None:
+    """Manufacturer and model as one text, without saying the manufacturer twice."""
+    first, second = manufacturer(maker), clean(model)
+    if first is None or second is None:
+        return first or second
+    known = second.casefold().startswith(first.casefold() + " ")
+    return second[:MAX_TEXT] if known else f"{first} {second}"[:MAX_TEXT].rstrip()
+
+
+def sex_of(value: object) -> str | None:
+    """``F``, ``M`` or ``O`` from a header or a table; None where unknown."""
+    text = (clean(value) or "").casefold()
+    names = {"f": "F", "female": "F", "m": "M", "male": "M", "o": "O", "other": "O"}
+    return names.get(text)
+
+
+def date_of(value: object) -> datetime.date | None:
+    """A DICOM date (``YYYYMMDD``), or None."""
+    digits = re.match(r"\s*(\d{4})[.-]?(\d{2})[.-]?(\d{2})", str(value or ""))
+    try:
+        return datetime.date(*(int(part) for part in digits.groups())) if digits else None
+    except ValueError:
+        return None
+
+
+def age_of(value: object, birth: object = None, study: object = None) -> float | None:
+    """Age in years from a DICOM age string or a plain number, else from two dates; None outside 0 to 130."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)\s*", str(value if value is not None else ""))
+    unknown = match is not None and match[1] == "000" and match[2] in "Yy"  # what some scanners write for no age
+    if match and not unknown:
+        days = {"d": 365.25, "w": 365.25 / 7, "m": 12.0}
+        return _plausible(float(match[1]) / days.get(match[2].lower(), 1.0))
+    born, scanned = date_of(birth), date_of(study)
+    return _plausible((scanned - born).days / 365.25) if born and scanned else None
+
+
+def _plausible(age: float) -> float | None:
+    return min(round(age, 2), OLDEST_AGE) if 0 <= age <= 130 else None
+
+
+def age_band(age: float | None) -> str:
+    """The band of an age in years, ``""`` where unknown."""
+    return "" if age is None else next(name for below, name in AGE_BANDS if age < below)
+
+
+def table_value(value: object) -> str:
+    """A table cell as text: stripped, and whole numbers without a decimal point, so that ``1.0`` equals ``1``."""
+    text = " ".join(str(value).split())
+    if text.casefold() in {"", "n/a", "na", "nan", "none", "null", "<na>", "nat"}:
+        return ""
+    return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text

@@ -1,0 +1,1 @@
+"""Encoders: images → features ``[n, d]``, with an identity that says when two feature sets may be compared."""

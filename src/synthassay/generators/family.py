@@ -1,0 +1,140 @@
+"""What the trained families share: fitting, saving and loading around one learner and one network."""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from synthassay.errors import UserError
+from synthassay.generators.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
+from synthassay.generators.conditions import Vocabulary
+from synthassay.generators.data import TrainingData
+from synthassay.generators.devices import place, torch_device
+from synthassay.generators.protocol import Sampler
+from synthassay.generators.sampling import BatchSampler, Draw
+from synthassay.generators.scaling import Standardiser
+from synthassay.generators.specs import GeneratorSpec, TrainingSpec
+from synthassay.generators.training import Learner, Pace, Training
+from synthassay.records import ImageSet, Progress
+from synthassay.specs import Resources, digest_of
+
+Shape = tuple[int, int, int]
+
+
+class Family(ABC):
+    """Base of the trained families; see :class:`~synthassay.generators.protocol.TrainedFamily` for the promises."""
+
+    spec: GeneratorSpec
+    training: TrainingSpec
+    average: ClassVar[str] = "average"  # which of the learner's modules is sampled from
+
+    def __init__(self, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
+
+    @abstractmethod
+    def network(self, shape: Shape, classes: int) -> nn.Module:
+        """The network that sampling needs, for images of ``shape`` (c, h, w); ``UserError`` for a size it cannot do."""
+
+    @abstractmethod
+    def learner(self, shape: Shape, classes: int, seed: int, device: torch.device) -> Learner:
+        """Networks and optimisers with initial weights drawn from ``seed``, on ``device``."""
+
+    @abstractmethod
+    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+        """Noise ``[b, *noise_shape]`` and classes ``[b]`` → standardised images ``[b, c, h, w]``."""
+
+    @abstractmethod
+    def noise_shape(self, shape: Shape) -> tuple[int, ...]:
+        """Shape of the noise that one image of ``shape`` starts from."""
+
+    def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
+        """See :meth:`~synthassay.generators.protocol.TrainedFamily.fit`."""
+        if len(train) == 0:
+            raise UserError(f"{self.spec.name}: generator-train has no image; check the cohort's split")
+        workdir.mkdir(parents=True, exist_ok=True)
+        device = torch_device(resources)
+        vocabulary = Vocabulary.of(train, self.spec.condition_on)
+        standardiser = Standardiser.of(train)
+        channels, height, width = train.pixels.shape[1:]
+        shape = (channels, height, width)
+        fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
+        learner = self.learner(shape, len(vocabulary), seed, device)
+        Training(
+            name=self.spec.name,
+            learner=learner,
+            data=TrainingData.of(train, vocabulary, standardiser, seed, device),
+            spec=self.training,
+            folder=workdir,
+            fingerprint=fingerprint,
+            pace=replace(self.pace),
+            progress=progress,
+        ).run()
+        write_tensors(workdir / MODEL, learner.modules[self.average].state_dict())
+        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+
+    def load(self, workdir: Path, resources: Resources) -> Sampler:
+        """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
+        card = self._read_card(workdir)
+        channels, height, width = card["shape"]
+        shape = (channels, height, width)
+        vocabulary = Vocabulary(tuple(card["condition_on"]), tuple(tuple(values) for values in card["classes"]))
+        device = torch_device(resources)
+        network = self.network(shape, len(vocabulary))
+        tensors, _ = read_tensors(workdir / MODEL)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            text = f"{MODEL} was trained with other network settings than those of {self.spec.name} now.\n"
+            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        network = place(network.eval().requires_grad_(False), device)
+        return BatchSampler(
+            draw=self.draw(network, device),
+            noise_shape=self.noise_shape(shape),
+            purpose=type(self.spec).__name__,
+            vocabulary=vocabulary,
+            standardiser=Standardiser(tuple(card["mean"]), tuple(card["std"])),
+            image_shape=shape,
+            batch_size=self.spec.sample_batch,
+            device=device,
+        )
+
+    def _write_card(
+        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str
+    ) -> None:
+        """Written last: a folder with a card is complete."""
+        card = {
+            "family": self._kind(),
+            "shape": shape,
+            "condition_on": vocabulary.columns,
+            "classes": vocabulary.classes,
+            "mean": standardiser.mean,
+            "std": standardiser.std,
+            "steps": self.training.steps,
+            "fingerprint": fingerprint,
+        }
+        write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+
+    def _read_card(self, workdir: Path) -> dict[str, Any]:
+        path = workdir / MODEL_CARD
+        if not path.exists():
+            raise UserError(f"there is no {MODEL_CARD} in the folder of {self.spec.name}; its training has not ended")
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if card.get("family") != self._kind():
+            raise UserError(f"{MODEL_CARD} is of a {card.get('family')!r} generator, expected {self._kind()!r}")
+        return card
+
+    def _kind(self) -> str:
+        return str(self.spec.to_key()["kind"])
+
+
+def size_message(name: str, shape: Shape, multiple: int, remedy: str) -> str:
+    """What to say of images whose size a network cannot halve often enough."""
+    low = max(1, min(shape[1:]) // multiple) * multiple
+    return (
+        f"{name}: images are {shape[1]}×{shape[2]}, and this network needs sides that are multiples of {multiple} "
+        f"({low}, {low + multiple}, …).\nSet cohort.size to one of them, or choose a smaller {remedy}."
+    )

@@ -1,0 +1,50 @@
+"""What every trained generator offers to the stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.records import ImageSet, Progress
+from synthassay.specs import Resources
+
+Conditions = Mapping[str, NDArray[Any]]
+
+
+class Sampler(Protocol):
+    """Trained weights, ready to draw images."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of one evaluation; a short batch is padded to it."""
+
+    def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:
+        """Draw one image per seed.
+
+        ``seeds``: ``[n]``. ``conditions[column]``: ``[n]``, one entry per column of the spec's ``condition_on``, int64
+        class indices for ``label`` and text for ``site`` and ``device``. Returns ``[n, c, h, w]`` float32 in [0, 1].
+
+        Image i depends on ``seeds[i]`` and its conditions only: bit for bit on a CPU when the same rows stand at the
+        same places of a batch, and to 1e-4 whatever the rows beside it, their order and their number.
+
+        Raises :class:`~synthassay.errors.UserError` for a condition that the training images did not show.
+        """
+
+
+class TrainedFamily(Protocol):
+    """A kind of generator: trains from an image set, loads what it trained."""
+
+    def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
+        """Train on ``train`` and leave ``model.safetensors``, ``model.json`` and ``losses.csv`` in ``workdir``.
+
+        ``checkpoint.safetensors`` there holds everything that a later call needs to continue. A call that finds one
+        continues from it, and on a CPU ends in the same bits as a call that was never interrupted.
+
+        Raises :class:`~synthassay.errors.UserError` when the settings do not fit the images, when the loss is no
+        longer finite, and when ``workdir`` holds another training.
+        """
+
+    def load(self, workdir: Path, resources: Resources) -> Sampler:
+        """The sampler of what :meth:`fit` left in ``workdir``."""

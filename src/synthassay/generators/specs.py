@@ -1,0 +1,202 @@
+"""Settings of the generators. Light: the networks are imported when a spec is built."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from synthassay.specs import Spec
+
+if TYPE_CHECKING:
+    from synthassay.generators.protocol import TrainedFamily
+
+Condition = Literal["label", "site", "device"]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
+Precision = Literal["auto", "float32", "bfloat16"]
+SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling"})
+
+
+class TrainingSpec(Spec):
+    """How a generator is optimised. All counts are steps or images, never seconds, so that results repeat."""
+
+    kind: Literal["training"] = "training"
+    steps: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=50, ge=0)  # the learning rate rises linearly over these
+    schedule: Literal["constant", "cosine"] = "cosine"  # after the warm-up; cosine falls to 0 at the last step
+    ema_half_life: int = Field(default=50_000, ge=1)  # images after which a weight's share in the average has halved
+    ema_ramp: float = Field(default=0.05, gt=0, le=1)  # early on the half-life is this share of the images seen so far
+    gradient_clip: float = Field(default=1.0, ge=0)  # largest norm of the gradient; 0 does not clip
+    log_every: int = Field(default=20, ge=1)  # steps averaged into one row of losses.csv
+    precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+
+
+class GeneratorSpec(Spec):
+    """Base of every trained generator. ``name`` is what tables and plots show."""
+
+    name: Name
+    condition_on: tuple[Condition, ...] = ("label",)
+    images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
+    sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it
+
+    @field_validator("condition_on")
+    @classmethod
+    def _distinct(cls, value: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"condition_on={list(value)} names a column twice; name each once")
+        return value
+
+    def training_key(self) -> dict[str, Any]:
+        """What the trained weights depend on: :meth:`to_key` without name, image count and sampling settings."""
+        return {field: value for field, value in self.to_key().items() if field not in SAMPLING_FIELDS}
+
+    def build(self) -> "TrainedFamily":
+        """The family that trains and loads this generator."""
+        raise NotImplementedError(f"{type(self).__name__} has no trained family")
+
+
+class UNetSpec(Spec):
+    """MONAI's ``DiffusionModelUNet``, on images folded by ``patch``."""
+
+    kind: Literal["unet"] = "unet"
+    patch: Literal[1, 2, 4] = 2  # 2 folds 2×2 pixels into channels: a quarter of the work, 64×64 runs at 32×32
+    channels: tuple[int, ...] = Field(default=(24, 48, 96), min_length=1)  # per level, finest first, each half the last
+    res_blocks: tuple[int, ...] = (1, 1, 1)
+    attention: tuple[bool, ...] = (False, False, True)
+    head_channels: int = Field(default=16, ge=1)
+    norm_groups: int = Field(default=8, ge=1)
+    time_scale: float = Field(default=1000.0, gt=0)  # multiplies ln(sigma)/4 before MONAI's timestep embedding
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        levels = len(self.channels)
+        if len(self.res_blocks) != levels or len(self.attention) != levels:
+            raise ValueError(f"channels has {levels} levels, res_blocks {len(self.res_blocks)} and attention "
+                             f"{len(self.attention)}; give each the same number")  # fmt: skip
+        if any(width % self.norm_groups for width in self.channels):
+            raise ValueError(f"channels={list(self.channels)} must be multiples of norm_groups={self.norm_groups}")
+        attending = [*self.attention[:-1], True]  # the middle block, at the last level, always attends
+        heads = [width for width, attends in zip(self.channels, attending, strict=True) if attends]
+        if any(width % self.head_channels for width in heads):
+            raise ValueError(f"channels={heads} of the levels that attend must be multiples of head_channels="
+                             f"{self.head_channels}")  # fmt: skip
+        return self
+
+
+class EdmNoiseSpec(Spec):
+    """Noise levels in training: ln(sigma) ~ N(p_mean, p_std²) (Karras et al. 2022, table 1)."""
+
+    kind: Literal["edm-noise"] = "edm-noise"
+    p_mean: float = -1.2
+    p_std: float = Field(default=1.2, gt=0)
+
+
+class EdmSamplingSpec(Spec):
+    """How noise becomes an image: solver and noise levels (Karras et al. 2022, equation 5)."""
+
+    kind: Literal["edm-sampling"] = "edm-sampling"
+    solver: Literal["dpmpp-2m", "heun"] = "dpmpp-2m"
+    steps: int = Field(default=18, ge=2)  # evaluations of the network: steps for dpmpp-2m, 2·steps − 1 for heun
+    sigma_min: float = Field(default=0.002, gt=0)
+    sigma_max: float = Field(default=80.0, gt=0)
+    rho: float = Field(default=7.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min={self.sigma_min} must be below sigma_max={self.sigma_max}")
+        return self
+
+
+class EdmSpec(GeneratorSpec):
+    """EDM diffusion (Karras et al. 2022, arXiv 2206.00364)."""
+
+    kind: Literal["edm"] = "edm"
+    name: Name = "edm"
+    network: UNetSpec = UNetSpec()
+    noise: EdmNoiseSpec = EdmNoiseSpec()
+    training: TrainingSpec = TrainingSpec()
+    sampling: EdmSamplingSpec = EdmSamplingSpec()
+    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+
+    def build(self) -> "TrainedFamily":
+        """The EDM family."""
+        from synthassay.generators.edm import EdmFamily
+
+        return EdmFamily(self)
+
+
+class R3GanNetworkSpec(Spec):
+    """Generator and discriminator after R3GAN; both use the same widths, the generator from the last to the first."""
+
+    kind: Literal["r3gan"] = "r3gan"
+    patch: Literal[1, 2, 4] = 2  # the networks see images folded by this, as the U-Net does
+    channels: tuple[int, ...] = Field(default=(32, 64, 96, 128), min_length=2)  # finest level first, each half the last
+    blocks: int = Field(default=1, ge=1)  # residual blocks per level
+    expansion: int = Field(default=2, ge=1)  # inner width of a block over its outer width
+    group_width: int = Field(default=16, ge=1)  # channels per group of the 3×3 convolutions
+    latent_size: int = Field(default=64, ge=1)
+    embedding_size: int = Field(default=64, ge=1)  # of the condition
+
+    @model_validator(mode="after")
+    def _grouped(self) -> Self:
+        for width in self.channels:
+            if (width * self.expansion) % self.group_width:
+                raise ValueError(f"channels={list(self.channels)}: {width}·expansion={width * self.expansion} is not a "
+                                 f"multiple of group_width={self.group_width}")  # fmt: skip
+        return self
+
+
+class GanSpec(GeneratorSpec):
+    """A GAN after R3GAN (Huang et al. 2024, arXiv 2501.05441)."""
+
+    kind: Literal["gan"] = "gan"
+    name: Name = "gan"
+    network: R3GanNetworkSpec = R3GanNetworkSpec()
+    training: TrainingSpec = TrainingSpec(learning_rate=5e-4, gradient_clip=0.0)
+    gamma: float = Field(default=1.0, ge=0)  # weight of R1 and of R2; each adds gamma/2 · E|gradient|²
+    penalty_every: int = Field(default=1, ge=1)  # steps from one penalty to the next, which weighs as much more
+
+    def build(self) -> "TrainedFamily":
+        """The GAN family."""
+        from synthassay.generators.gan import GanFamily
+
+        return GanFamily(self)
+
+
+class VaeNetworkSpec(Spec):
+    """MONAI's ``VarAutoEncoder`` with the condition at encoder and decoder."""
+
+    kind: Literal["vae-network"] = "vae-network"
+    patch: Literal[1, 2, 4] = 2  # the network sees images folded by this, as the U-Net does
+    channels: tuple[int, ...] = Field(default=(32, 64, 128), min_length=2)
+    strides: tuple[Literal[1, 2], ...] = (2, 2, 2)
+    res_units: int = Field(default=1, ge=0)
+    norm_groups: int = Field(default=8, ge=1)
+    latent_size: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.strides) != len(self.channels):
+            raise ValueError(f"channels has {len(self.channels)} levels and strides {len(self.strides)}; "
+                             "give both the same number")  # fmt: skip
+        if any(width % self.norm_groups for width in self.channels):
+            raise ValueError(f"channels={list(self.channels)} must be multiples of norm_groups={self.norm_groups}")
+        return self
+
+
+class VaeSpec(GeneratorSpec):
+    """A conditional variational autoencoder (Kingma and Welling 2013) with a vector latent and prior N(0, I)."""
+
+    kind: Literal["vae"] = "vae"
+    name: Name = "vae"
+    network: VaeNetworkSpec = VaeNetworkSpec()
+    training: TrainingSpec = TrainingSpec()
+    beta: float = Field(default=1.0, gt=0)  # weight of the KL term; 1 is the evidence lower bound
+    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+
+    def build(self) -> "TrainedFamily":
+        """The VAE family."""
+        from synthassay.generators.vae import VaeFamily
+
+        return VaeFamily(self)

@@ -1,0 +1,134 @@
+"""What all sets of a run share: the real sets, their neighbourhoods, and the floors."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.errors import UserError
+from synthassay.metrics.estimates import Estimates, estimate_all
+from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_patient_subset
+from synthassay.metrics.halfsampling import half_samples
+from synthassay.metrics.intervals import unit_codes
+from synthassay.metrics.neighbours import SetDescription, describe, enough_neighbours
+from synthassay.metrics.points import Points, centred_points, checked_features
+from synthassay.metrics.specs import FidelitySpec
+from synthassay.records import FeatureSet, content_digest, identity_differences
+from synthassay.seeding import numpy_generator
+
+TEST, TRAIN = "test", "generator-train"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSet:
+    """A feature set with rows ordered by patient, and the same rows as points."""
+
+    features: FeatureSet
+    points: Points
+
+    def rows(self, group: Group) -> NDArray[np.int64]:
+        """Row indices of a group."""
+        return rows_in(self.features, group)
+
+    def counts(self, rows: NDArray[np.int64]) -> tuple[int, int]:
+        """Images and patients among ``rows``."""
+        return len(rows), len(np.unique(self.points.units[rows]))
+
+    def matched(self, rows: NDArray[np.int64], n: int, *purpose: str | int) -> NDArray[np.int64]:
+        """``n`` of ``rows`` by whole patients in a seeded order; all of them if there are no more."""
+        if len(rows) <= n:
+            return rows
+        chosen: NDArray[np.int64] = rows[whole_patient_subset(self.points.units[rows], n, numpy_generator(*purpose))]
+        return chosen
+
+
+class ReferenceCache:
+    """The real sides of one encoder: prepared once, and used for every set under test.
+
+    Give the same object to each :func:`synthassay.metrics.fidelity.score_fidelity` call of a run; results are equal
+    with and without it. Memory: about (1 + replicates) × 16 bytes a real image, group and variant.
+    """
+
+    def __init__(
+        self, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec, seed: int
+    ) -> None:
+        if len(test) == 0:
+            raise UserError("fidelity needs real test images, and the test split is empty")
+        self.spec, self.seed = spec, seed
+        self._sources = (test, control, train)
+        self._memo: dict[Hashable, object] = {}
+        self.encoder, self.encoder_identity = test.encoder, test.encoder_identity
+        self._centre = checked_features(test.name, test.features).mean(axis=0)
+        self.control = self.prepare(control)
+        self.references = {TEST: self.prepare(test)}
+        if train is not None:
+            self.references[TRAIN] = self.prepare(train)
+        self.content = {name: _content(item.features) for name, item in self.references.items()}
+        self.groups = [ALL, *groups_of((item.features for item in self.references.values()), spec.groups)]
+
+    def serves(self, test: FeatureSet, control: FeatureSet, train: FeatureSet | None) -> bool:
+        """Whether this cache was made for these very objects."""
+        return all(a is b for a, b in zip(self._sources, (test, control, train), strict=True))
+
+    def prepare(self, features: FeatureSet) -> PreparedSet:
+        """Check a set against the test set (encoder, columns, finite values, distinct ids) and centre it."""
+        differences = identity_differences(features.encoder_identity, self.encoder_identity)
+        if features.encoder != self.encoder or differences:
+            named = "; ".join(f"{name}: {a} and {b}" for name, a, b in differences) or "another name"
+            raise UserError(f"'{features.name}' and the test set were not encoded alike ({named}); encode both with "
+                            f"{self.encoder}")  # fmt: skip
+        ids, counts = np.unique(features.ids, return_counts=True)
+        if (counts > 1).any():
+            row = int(np.flatnonzero(features.ids == ids[counts > 1][0])[1])
+            raise UserError(f"'{features.name}' repeats an image id at row {row}; each row needs its own id")
+        ordered = features.take(np.argsort(unit_codes(features.patients), kind="stable"))
+        return PreparedSet(ordered, centred_points(features.name, ordered.features, ordered.patients, self._centre))
+
+    def remember(self, key: Hashable, build: Callable[[], T]) -> T:
+        """The value made by ``build`` when ``key`` was first asked for."""
+        if key not in self._memo:
+            self._memo[key] = build()
+        value: T = self._memo[key]  # type: ignore[assignment]
+        return value
+
+    def described(self, item: PreparedSet, rows: NDArray[np.int64], role: str, group: Group) -> SetDescription:
+        """Neighbourhoods of ``rows``, with half-samples drawn for this role and group."""
+        points = item.points.take(rows)
+        generator = numpy_generator("fidelity", "half-samples", self.seed, role, group.text)
+        return describe(points, half_samples(points.units, self.spec.replicates, generator), self.spec.k)
+
+    def real(self, reference: str, group: Group) -> SetDescription:
+        """The description of a reference's group."""
+        item = self.references[reference]
+        build = lambda: self.described(item, item.rows(group), reference, group)  # noqa: E731
+        return self.remember(("real", reference, group), build)
+
+    def control_rows(self, group: Group) -> NDArray[np.int64] | None:
+        """Rows of control images that can be a floor; None if too few."""
+        rows = self.control.rows(group)
+        images, patients = self.control.counts(rows)
+        if images < self.spec.min_group_images or patients < self.spec.min_group_patients:
+            return None
+        return rows if enough_neighbours(self.control.points.take(rows), self.spec.k) else None
+
+    def floor(self, reference: str, group: Group, n: int) -> Estimates:
+        """Estimates of ``n`` control images against a reference's group; empty if the control cannot be a floor."""
+        return self.remember(("floor", reference, group, n), lambda: self._floor(reference, group, n))
+
+    def _floor(self, reference: str, group: Group, n: int) -> Estimates:
+        rows = self.control_rows(group)
+        chosen = None if rows is None else self.control.matched(rows, n, "fidelity", "control", self.seed, group.text)
+        if chosen is None or not enough_neighbours(self.control.points.take(chosen), self.spec.k):
+            return {}
+        synthetic = self.remember(
+            ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group)
+        )
+        real = self.real(reference, group)
+        return estimate_all(synthetic, real, self.spec, self.encoder, trained_on=reference == TRAIN)
+
+
+def _content(features: FeatureSet) -> str:
+    return features.content_id or content_digest(features.features)

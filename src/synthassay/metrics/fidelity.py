@@ -1,0 +1,164 @@
+"""Fidelity of a set under test: every metric, variant, reference and group, with intervals and floors.
+
+The headline compares with held-out test patients; the comparison with generator-train rewards copying and stands
+beside it. Beside each value stands the floor: real control images of the same number against the same reference. A
+group that is too small is absent, never 0; an absent group has one row for each metric, under the patient-aware
+variant.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.metrics.cache import TEST, TRAIN, PreparedSet, ReferenceCache
+from synthassay.metrics.closeness import closeness_result
+from synthassay.metrics.estimates import (
+    DEFINITIONS,
+    HIGHER_IS_BETTER,
+    UNITS,
+    Estimate,
+    Estimates,
+    estimate_all,
+    metric_names,
+)
+from synthassay.metrics.groups import Group, column_of
+from synthassay.metrics.neighbours import SetDescription, Variant, enough_neighbours
+from synthassay.metrics.specs import FidelitySpec
+from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, identity
+
+REWARDS_COPYING = "against images that were trained on: rewards copying"
+
+
+def score_fidelity(
+    subject: FeatureSet, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec,
+    seed: int, cache: ReferenceCache | None = None,
+) -> list[MetricResult]:  # fmt: skip
+    """All fidelity results of ``subject``, and ``closer_to_train``.
+
+    ``test``, ``control`` and ``train`` are real images of disjoint patients; ``train`` is None where it is not known
+    who was trained on. ``subject`` and ``control`` are cut to the same number of images by a seeded order of whole
+    patients, in each group anew. ``cache`` saves work between sets and must have been made of the same objects.
+    """
+    shared = cache or ReferenceCache(test=test, control=control, train=train, spec=spec, seed=seed)
+    if not shared.serves(test, control, train) or (shared.spec, shared.seed) != (spec, seed):
+        raise ValueError("the reference cache was made for other sets, settings or another seed")
+    scorer = _Scorer(shared, shared.prepare(subject))
+    results = [row for reference in (TEST, TRAIN) for row in scorer.against(reference)]
+    return [*results, closeness_result(scorer.subject, shared)]
+
+
+def closer_to_train(
+    subject: FeatureSet, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec,
+    seed: int,
+) -> list[MetricResult]:  # fmt: skip
+    """Whether ``subject`` is closer to generator-train than new patients are; see :mod:`.closeness`.
+
+    The same row that :func:`score_fidelity` gives last.
+    """
+    shared = ReferenceCache(test=test, control=control, train=train, spec=spec, seed=seed)
+    return [closeness_result(shared.prepare(subject), shared)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The images of one comparison, or why there is none."""
+
+    rows: NDArray[np.int64]
+    reason: str = ""
+    floor_note: str = ""
+
+
+class _Scorer:
+    def __init__(self, shared: ReferenceCache, subject: PreparedSet) -> None:
+        self.shared, self.subject, self.spec = shared, subject, shared.spec
+        self._descriptions: dict[tuple[Group, int], SetDescription] = {}
+
+    def against(self, reference: str) -> Iterator[MetricResult]:
+        if reference not in self.shared.references:
+            yield from self._absent(reference, "all", "it is not known which patients were trained on")
+            return
+        missing = self._missing_columns()
+        for column in missing:
+            yield from self._absent(reference, f"{column}=*", f"the set carries no {column}")
+        for group in self.shared.groups:
+            if group.column not in missing:
+                yield from self._group(reference, group)
+
+    def _missing_columns(self) -> list[str]:
+        columns = dict.fromkeys(group.column for group in self.shared.groups if group.column)
+        return [column for column in columns if column_of(self.subject.features, column) is None]
+
+    def _group(self, reference: str, group: Group) -> Iterator[MetricResult]:
+        selection = self._select(reference, group)
+        if selection.reason:
+            yield from self._absent(reference, group.text, selection.reason)
+            return
+        n = len(selection.rows)
+        if (group, n) not in self._descriptions:
+            description = self.shared.described(self.subject, selection.rows, "synthetic", group)
+            self._descriptions[group, n] = description
+        synthetic, real = self._descriptions[group, n], self.shared.real(reference, group)
+        found = estimate_all(synthetic, real, self.spec, self.shared.encoder, trained_on=reference == TRAIN)
+        floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
+        for (metric, variant), estimate in found.items():
+            base = self._row(reference, group.text, metric, variant, (len(real.points), n))
+            notes = (selection.floor_note, REWARDS_COPYING if reference == TRAIN else "")
+            yield _filled(base, estimate, floors.get((metric, variant)), notes)
+
+    def _select(self, reference: str, group: Group) -> _Selection:
+        spec, item, nobody = self.spec, self.shared.references[reference], np.zeros(0, np.int64)
+        real, rows = item.rows(group), self.subject.rows(group)
+        images, patients = item.counts(real)
+        if images < spec.min_group_images or patients < spec.min_group_patients:
+            return _Selection(nobody, f"{images} real images of {patients} patients; at least {spec.min_group_images} "
+                                      f"of {spec.min_group_patients} are needed")  # fmt: skip
+        if len(rows) < spec.min_group_images:
+            return _Selection(nobody, f"{len(rows)} images of the set; at least {spec.min_group_images} are needed")
+        control = self.shared.control_rows(group)
+        n = len(rows) if control is None else min(len(rows), len(control))
+        rows = self.subject.matched(rows, n, "fidelity", "subject", self.shared.seed, group.text)
+        for name, points in (("real", item.points.take(real)), ("synthetic", self.subject.points.take(rows))):
+            if not enough_neighbours(points, spec.k):
+                return _Selection(nobody, f"one patient has nearly all {name} images: no {spec.k} neighbours of others")
+        if control is None:
+            images, patients = self.shared.control.counts(self.shared.control.rows(group))
+            return _Selection(rows, "", f"no floor: {images} control images of {patients} patients are too few")
+        return _Selection(rows)
+
+    def _absent(self, reference: str, group: str, reason: str) -> Iterator[MetricResult]:
+        for metric, variant in metric_names(self.shared.encoder, trained_on=reference == TRAIN):
+            if variant == "patient-aware":
+                row = self._row(reference, group, metric, variant, (0, 0))
+                yield replace(row, status="absent", note=reason)
+
+    def _row(
+        self, reference: str, group: str, metric: str, variant: Variant, counts: tuple[int, int]
+    ) -> MetricResult:  # fmt: skip
+        """A result without its value; ``counts`` are the real and the synthetic images."""
+        shared = self.shared
+        what = identity(
+            metric=metric, variant=variant, definition=DEFINITIONS[metric].format(k=self.spec.k), group=group,
+            encoder=shared.encoder, **{f"encoder.{name}": text for name, text in shared.encoder_identity},
+            reference=reference, reference_content=shared.content.get(reference, "unknown"),
+            n_real=counts[0], n_synthetic=counts[1],
+        )  # fmt: skip
+        return MetricResult(
+            family="fidelity", metric=metric, generator=self.subject.features.name, encoder=shared.encoder,
+            variant=variant, reference=reference, group=group, unit=UNITS.get(metric, "1"), n_real=counts[0],
+            n_synthetic=counts[1], higher_is_better=HIGHER_IS_BETTER[metric], seed=shared.seed, identity=what,
+        )  # fmt: skip
+
+
+def _filled(row: MetricResult, estimate: Estimate, floor: Estimate | None, notes: Iterable[str]) -> MetricResult:
+    """``row`` with a value, its interval, its floor and its notes."""
+    interval = estimate.interval
+    descriptive = estimate.units < MIN_PATIENTS_FOR_INFERENCE
+    return replace(
+        row, value=estimate.value, ci_low=interval.low, ci_high=interval.high, ci_method=interval.method,
+        n_patients=estimate.units, resampling_unit=estimate.unit, status="descriptive" if descriptive else "ok",
+        note="; ".join(note for note in (interval.note, *notes) if note),
+        floor=floor.value if floor else None, floor_ci_low=floor.interval.low if floor else None,
+        floor_ci_high=floor.interval.high if floor else None,
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""The page's opening in plain sentences: what was tested, and what was found. Computed from results by fixed rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthassay.reports.data import ReportData
+from synthassay.reports.numbers import listing, plural
+from synthassay.reports.select import Results
+from synthassay.reports.sentences.downstream import downstream_findings
+from synthassay.reports.sentences.fidelity import fidelity_findings
+from synthassay.reports.sentences.grammar import Finding, finding, insufficient, sentence
+from synthassay.reports.sentences.memorisation import memorisation_findings
+from synthassay.reports.words import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """The findings on one question."""
+
+    title: str
+    findings: Sequence[Finding]
+
+
+def tested_sentences(data: ReportData) -> list[str]:
+    """What was tested, on whom, and what it is measured against."""
+    cohort, results = data.cohort, Results((), data)
+    names = listing([clean(name) for name in results.tested])
+    images = sum(item.images for item in data.sets if item.name in results.tested)
+    many = len(results.tested) > 1
+    first = (f"{plural(len(results.tested), 'synthetic set')} of {plural(images, 'image')}{' in all' if many else ''} "
+             f"({names}), tested against {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
+             f"{plural(cohort.patients, 'patient')}, labelled by {clean(cohort.label)}") if names else (
+             f"Controls only, on {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
+             f"{plural(cohort.patients, 'patient')}")  # fmt: skip
+    sentences = [sentence(first)]
+    if cohort.external:
+        kept = listing([clean(name) for name in cohort.external])
+        sentences.append(f"Kept out of all training as the external test: {kept}.")
+    if results.controls:
+        controls = listing([clean(name) for name in results.controls])
+        sentences.append(f"Beside them stand controls made without training: {controls}.")
+    return sentences
+
+
+def findings(results: Results, data: ReportData) -> list[Topic]:
+    """Topics with at least one finding, then what limits them all."""
+    external = f"site {clean(data.cohort.external[0])}" if len(data.cohort.external) == 1 else "sites"
+    topics = [
+        Topic("Fidelity", fidelity_findings(results) or [_nothing("fidelity")]),
+        Topic("Memorisation", memorisation_findings(results) or [_nothing("memorisation")]),
+        Topic("Downstream use", downstream_findings(results, external) or [_nothing("downstream use")]),
+    ]
+    limits = [finding(clean(note), "plain", "Limit") for note in (*data.cohort.notes, *data.notes)]
+    return topics + ([Topic("Limits", limits)] if limits else [])
+
+
+def _nothing(question: str) -> Finding:
+    return insufficient(f"No result on {question}: this stage did not run or had nothing to judge")

@@ -1,0 +1,101 @@
+"""Everything that the page's template shows, as plain values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthassay.reports.account import (
+    Facts,
+    cohort_facts,
+    count_tables,
+    flat_facts,
+    quarantine_table,
+    result_tables,
+    timing_table,
+)
+from synthassay.reports.data import Audience, ReportData
+from synthassay.reports.findings import Topic, findings, tested_sentences
+from synthassay.reports.layout import Block, Panel, Table
+from synthassay.reports.panels import (
+    Downstream,
+    LegendItem,
+    Memorisation,
+    against_train_table,
+    downstream_section,
+    fidelity_blocks,
+    legend_item,
+    loss_panels,
+    marks_of,
+    memorisation_section,
+)
+from synthassay.reports.samples import PairGroup, Samples, pairs, samples
+from synthassay.reports.select import Results
+from synthassay.reports.words import clean
+
+_AUDIENCES: dict[Audience, str] = {
+    "internal": "internal page: holds images of patients, do not pass it on",
+    "release": "for release: aggregates only",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortCard:
+    """The cohort section."""
+
+    facts: Facts
+    policy: Facts
+    counts: Sequence[Table]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The whole page; sections without content are None or empty and are left out."""
+
+    title: str
+    run_id: str
+    audience_line: str
+    tested: Sequence[str]
+    findings: Sequence[Topic]
+    samples: Samples | None
+    pairs: Sequence[PairGroup]
+    fidelity: Sequence[Block]
+    marks: Sequence[LegendItem]
+    against_train: Table | None
+    memorisation: Memorisation | None
+    downstream: Downstream | None
+    losses: Sequence[Panel]
+    cohort: CohortCard
+    quarantine: Table | None
+    tables: Sequence[Table]
+    timings: Table
+    provenance: Facts
+    settings: Facts
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """Anchor and title of each section on the page."""
+        sections = [
+            ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
+            ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
+            ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
+            ("cohort", "Cohort", True), ("results", "All results", True), ("provenance", "Provenance", True),
+        ]  # fmt: skip
+        return [(anchor, title) for anchor, title, content in sections if content]
+
+
+def page_of(data: ReportData, results: Results) -> Page:
+    """The page of ``data``, which is fit for its audience already."""
+    cohort = CohortCard(
+        facts=cohort_facts(data), policy=list(flat_facts(data.cohort.policy)), counts=count_tables(data.cohort.counts),
+        notes=[clean(note) for note in data.cohort.notes],
+    )  # fmt: skip
+    return Page(
+        title=clean(data.title), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
+        tested=tested_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
+        fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
+        against_train=against_train_table(results), memorisation=memorisation_section(results),
+        downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
+        quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
+        provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
+        settings=list(flat_facts(data.settings)),
+    )  # fmt: skip

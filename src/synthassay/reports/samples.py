@@ -1,0 +1,124 @@
+"""Sample grids and copied pairs: the parts of the page that show images."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthassay.reports.data import CopiedPair, GridCell, ReportData
+from synthassay.reports.images import montage, png_uri
+from synthassay.reports.numbers import number
+from synthassay.reports.words import clean, short
+
+_PIXELATED_BELOW = 160  # images with fewer rows are shown as the pixels that they are
+_PAIRS_SHOWN = 8  # per set
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A set in the grid."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A montage of one cell."""
+
+    uri: str
+    alt: str
+    kind: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """One label at one site."""
+
+    label: str
+    site: str
+    cells: Sequence[Picture | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The grid: sets as columns, labels and sites as rows."""
+
+    columns: Sequence[Column]
+    rows: Sequence[SampleRow]
+    has_controls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A generated image and its nearest training image."""
+
+    synthetic: str
+    train: str
+    score: str
+    detail: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairGroup:
+    """The pairs of one set."""
+
+    title: str
+    pairs: Sequence[Pair]
+
+
+def samples(data: ReportData) -> Samples | None:
+    """The sample grid, or None without images."""
+    if not data.grids:
+        return None
+    origins = {item.name: item.origin for item in data.sets}
+    names = list(dict.fromkeys(cell.set_name for cell in data.grids))
+    places = list(dict.fromkeys((cell.label, cell.site) for cell in data.grids))
+    by_place = {(cell.set_name, cell.label, cell.site): cell for cell in data.grids}
+    shared = {(cell.set_name, cell.label): cell for cell in data.grids if not cell.site}
+    rows = []
+    for label, site in places:
+        if not site and any(other == label and s for other, s in places):
+            continue  # a set without sites shows its images in the rows of every site
+        cells = [by_place.get((name, label, site)) or shared.get((name, label)) for name in names]
+        rows.append(SampleRow(short(label), short(site), [_picture(cell) for cell in cells]))
+    columns = [Column(short(name, 18), _role(origins.get(name))) for name in names]
+    return Samples(columns, rows, "control" in origins.values())
+
+
+def _role(origin: str | None) -> str:
+    return {"generator": "generated", "external": "generated elsewhere", "control": "control"}.get(origin or "", "real")
+
+
+def _picture(cell: GridCell | None) -> Picture | None:
+    if cell is None or not len(cell.images):
+        return None
+    sheet = montage(cell.images, 2 if len(cell.images) <= 4 else 3)
+    alt = " ".join(filter(None, [str(len(cell.images)), "images:", cell.set_name, cell.label, cell.site]))
+    return Picture(png_uri(sheet), clean(alt), _kind(cell.images.shape[2]), sheet.shape[2], sheet.shape[1])
+
+
+def _kind(rows: int) -> str:
+    return "pixelated" if rows < _PIXELATED_BELOW else "smooth"
+
+
+def pairs(data: ReportData) -> list[PairGroup]:
+    """The most copied pairs by set, the sets under test first, the most alike first."""
+    order = [item.name for item in data.sets if item.origin != "control"]
+    order += [item.name for item in data.sets if item.origin == "control"]
+    groups = []
+    for name in order:
+        mine = sorted(
+            (p for p in data.pairs if p.generator == name and math.isfinite(p.score)), key=lambda pair: pair.score
+        )
+        if mine:
+            groups.append(PairGroup(short(name), [_pair(pair) for pair in mine[:_PAIRS_SHOWN]]))
+    return groups
+
+
+def _pair(pair: CopiedPair) -> Pair:
+    detail = clean(pair.space) + (", mirrored" if pair.mirrored else "")
+    kind = _kind(pair.synthetic.shape[1])
+    return Pair(png_uri(pair.synthetic), png_uri(pair.train), number(pair.score, 2), detail, kind)

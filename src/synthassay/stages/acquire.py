@@ -1,0 +1,54 @@
+"""acquire: sets that need no training: controls made from real images, and sets that somebody else generated."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from synthassay.errors import UserError
+from synthassay.generators.control_specs import ControlSpec
+from synthassay.generators.external_specs import ExternalSpec
+from synthassay.records import Cohort, ImageSet
+from synthassay.stages.context import RunContext
+from synthassay.store.files import write_json
+from synthassay.store.store import StageKey
+from synthassay.store.tables import load_images, save_images
+
+VERSION = 1
+
+
+def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> ImageSet:
+    """The control set of ``spec``, as many images as the control splits hold."""
+    from synthassay.generators.controls import make_control
+
+    train, control = cohort.split("generator-train"), cohort.split("control-a", "control-b")
+    inputs = {"train": train.content_id, "control": control.content_id}
+    key = StageKey("control", VERSION, {"control": spec.to_key(), "seed": context.spec.seed}, inputs)
+
+    def build(workdir: Path) -> None:
+        made = make_control(spec, train, control, len(control), context.spec.seed)
+        save_images(made.images, workdir)
+        write_json(workdir / "planted.json", dict(Counter(made.planted.tolist())))
+
+    output = context.note(context.store.run(key, build))
+    return load_images(output.path)
+
+
+def acquire_external(context: RunContext, spec: ExternalSpec, cohort: Cohort) -> tuple[ImageSet, dict[str, int]]:
+    """The set under ``spec.root`` in the cohort's shape, and how many of its files were left out by reason."""
+    from synthassay.generators.external import external_fingerprint, load_external
+
+    if not spec.root or not Path(spec.root).expanduser().is_dir():
+        raise UserError(
+            f"generator.root={spec.root} is not a folder.\nGive the folder that holds the synthetic images."
+        )
+    root = Path(spec.root).expanduser()
+    inputs = {"source": external_fingerprint(spec, root), "policy": json.dumps(cohort.policy, sort_keys=True)}
+    key = StageKey("external", VERSION, {"external": spec.to_key()}, inputs)
+
+    def build(workdir: Path) -> None:
+        images, quarantined = load_external(spec, root, like=cohort.images, policy=cohort.policy)
+        save_images(images, workdir)
+        write_json(workdir / "quarantined.json", dict(Counter(row.reason for row in quarantined)))
+
+    output = context.note(context.store.run(key, build))
+    return load_images(output.path), json.loads((output.path / "quarantined.json").read_text())

@@ -1,0 +1,77 @@
+"""What every stage is handed: the run's spec, the store, and where to report."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SerializeAsAny
+
+from synthassay.cohorts.specs import CohortSpec
+from synthassay.downstream.specs import DownstreamSpec
+from synthassay.errors import UserError
+from synthassay.features.specs import EncoderSpec
+from synthassay.generators.control_specs import ControlSpec
+from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.specs import GeneratorSpec
+from synthassay.metrics.specs import FidelitySpec
+from synthassay.privacy.specs import MemorisationSpec
+from synthassay.records import Progress
+from synthassay.reports.data import StageTiming
+from synthassay.specs import Resources, Spec
+from synthassay.store.store import StageOutput, Store
+
+
+class RunSpec(Spec):
+    """Everything that changes a run's result."""
+
+    kind: Literal["run"] = "run"
+    cohort: SerializeAsAny[CohortSpec]
+    generators: tuple[SerializeAsAny[GeneratorSpec | ExternalSpec], ...]
+    controls: tuple[SerializeAsAny[ControlSpec], ...]
+    encoder: SerializeAsAny[EncoderSpec]
+    fidelity: FidelitySpec
+    memorisation: MemorisationSpec
+    downstream: DownstreamSpec
+    seed: int = 0
+
+
+@dataclass
+class RunContext:
+    """One run under way. ``stages`` collects what was built or found, in order, for the provenance table."""
+
+    spec: RunSpec
+    store: Store
+    keys: Path
+    resources: Resources
+    progress: Progress
+    stages: list[StageOutput] = field(default_factory=list)
+
+    def note(self, output: StageOutput) -> StageOutput:
+        """Remember a stage for the report's provenance and pass it on."""
+        self.stages.append(output)
+        return output
+
+    def set_names(self) -> tuple[str, ...]:
+        """Names of the sets under test: generators, then controls; duplicates are an error."""
+        names = [spec.name for spec in (*self.spec.generators, *self.spec.controls)]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise UserError(
+                f"two sets are called {doubled[0]!r}; give each generator a name of its own (generator.name=...)"
+            )
+        return tuple(names)
+
+
+def stage_timings(context: RunContext) -> list[StageTiming]:
+    """What each stage cost; repeated stages (one per set) are summed under one name."""
+    summed: dict[str, StageTiming] = {}
+    for output in context.stages:
+        record, name = output.provenance, output.key.stage
+        before = summed.get(name)
+        summed[name] = StageTiming(
+            stage=name,
+            seconds=record["seconds"] + (before.seconds if before else 0.0),
+            peak_memory_mb=max(record["peak_memory_mb"], (before.peak_memory_mb or 0.0) if before else 0.0),
+            found_done=output.found_done and (before is None or before.found_done),
+        )
+    return list(summed.values())

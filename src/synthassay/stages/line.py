@@ -1,0 +1,117 @@
+"""The line: every stage in order, each found done when nothing that changes it has changed."""
+
+from typing import Any
+
+from synthassay.errors import UserError
+from synthassay.generators.external_specs import ExternalSpec
+from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
+from synthassay.specs import digest_of
+from synthassay.stages.acquire import acquire_control, acquire_external
+from synthassay.stages.context import RunContext
+from synthassay.stages.downstream import downstream
+from synthassay.stages.encode import encode, mirrored
+from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
+from synthassay.stages.prepare import prepare
+from synthassay.stages.sample import sample
+from synthassay.stages.score import Scorer
+from synthassay.stages.train import train
+from synthassay.store.store import StageOutput
+
+STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
+
+
+class Line:
+    """One run. Its attributes fill up as the stages pass; ``sets`` holds generators first, then controls."""
+
+    cohort: Cohort
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self.trained: dict[str, StageOutput] = {}
+        self.sets: dict[str, ImageSet] = {}
+        self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
+        self.panel: dict[str, ImageSet] = {}
+        self.features: dict[str, FeatureSet] = {}
+        self.fidelity: list[MetricResult] = []
+        self.memorisation: dict[str, MemorisationRecord] = {}
+        self.downstream_results: list[MetricResult] = []
+
+    def prepare(self) -> None:
+        """Read the cohort and name the run."""
+        self.context.set_names()
+        self.cohort, _ = prepare(self.context)
+        if not len(self.cohort.split("generator-train")):
+            raise UserError(
+                "no patient was left for generator-train; give more patients or a larger cohort.split share"
+            )
+        self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
+
+    def run_until(self, until: str) -> None:
+        """Run the stages up to and with ``until``."""
+        steps = (self._train, self._sample, self._encode, self._score, self._downstream)
+        for step in steps[: STAGES.index(until)]:
+            step()
+
+    def public_spec(self) -> dict[str, Any]:
+        """The run's spec without any path."""
+        return self.context.spec.to_key()
+
+    @property
+    def results(self) -> list[MetricResult]:
+        """Every result so far: fidelity, memorisation, downstream."""
+        memorisation = [row for record in self.memorisation.values() for row in record.results]
+        return [*self.fidelity, *memorisation, *self.downstream_results]
+
+    def digests(self) -> dict[str, str]:
+        """Content ids of the cohort and of every set under test, and keys of the trained generators."""
+        models = {f"model {name}": trained.key.digest for name, trained in self.trained.items()}
+        return {"cohort": self.cohort.content_id, **{n: s.content_id for n, s in self.sets.items()}, **models}
+
+    def train_known(self, name: str) -> bool:
+        """Whether it is known which patients the set ``name`` was made from."""
+        specs = {spec.name: spec for spec in self.context.spec.generators}
+        spec = specs.get(name)
+        return not isinstance(spec, ExternalSpec) or spec.trained_on is not None
+
+    def _train(self) -> None:
+        images = self.cohort.split("generator-train")
+        for spec in self.context.spec.generators:
+            if not isinstance(spec, ExternalSpec):
+                self.trained[spec.name] = train(self.context, spec, images)
+
+    def _sample(self) -> None:
+        images = self.cohort.split("generator-train")
+        for spec in self.context.spec.generators:
+            if isinstance(spec, ExternalSpec):
+                self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
+            else:
+                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images)
+        for control in self.context.spec.controls:
+            self.sets[control.name] = acquire_control(self.context, control, self.cohort)
+
+    def _encode(self) -> None:
+        encoder = self.context.spec.encoder.build(self.context.resources)
+        real = {name: self.cohort.split(name) for name in ("generator-train", "test", "control-a", "control-b")}
+        self.panel = panel_sets(self.context, self.cohort)
+        images = {
+            **real,
+            "generator-train, mirrored": mirrored(real["generator-train"]),
+            "control": self.cohort.split("control-a", "control-b"),
+            **self.sets,
+            **self.panel,
+        }
+        for name, image_set in images.items():
+            if len(image_set):
+                self.features[name] = encode(self.context, encoder, image_set)
+
+    def _score(self) -> None:
+        scorer = Scorer(self.context, self.features)
+        memoriser = Memoriser(self.context, self.cohort, self.panel, self.features)
+        for name, images in self.sets.items():
+            known = self.train_known(name)
+            self.fidelity += scorer.score(name, known)
+            self.memorisation[name] = memoriser.assess(name, images, known)
+
+    def _downstream(self) -> None:
+        known = {name: self.train_known(name) for name in self.sets}
+        self.downstream_results = downstream(self.context, self.cohort, self.sets, known)

@@ -1,0 +1,105 @@
+"""report: everything the line left → report.html, results.json and results.parquet in the run's folder."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from synthassay.reports.data import Audience, ReportData
+from synthassay.reports.html import write_report
+from synthassay.specs import digest_of
+from synthassay.stages.context import stage_timings
+from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries
+from synthassay.stages.line import Line
+from synthassay.store.files import disk_errors_explained, write_json
+from synthassay.store.provenance import package_versions, source_revision
+from synthassay.store.store import StageKey
+
+VERSION = 1
+FILES = ("report.html", "results.json", "results.parquet")
+
+
+def report(line: Line, out: Path, audience: Audience) -> Path:
+    """Write the report of ``line`` for ``audience`` to ``out``; returns the path of the page.
+
+    The page is a stage of its own, so that an unchanged run finds it done; ``out`` receives copies, ``run.json`` with
+    the key of every stage, and the settings without any path.
+    """
+    facts = {
+        "run": line.run_id,
+        "audience": audience,
+        "spec": line.public_spec(),
+        "revision": source_revision(),
+        "packages": package_versions(),
+    }
+    inputs = {f"{i:03d} {s.key.stage}": s.key.digest for i, s in enumerate(line.context.stages)}
+    key = StageKey("report", VERSION, facts, {"stages": digest_of(inputs)})
+
+    def build(workdir: Path) -> None:
+        write_report(report_data(line, audience), workdir)
+
+    output = line.context.store.run(key, build)
+    with disk_errors_explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            _copy(output.path / name, out / name)
+        _write_links(line, out)
+    return out / "report.html"
+
+
+def report_data(line: Line, audience: Audience) -> ReportData:
+    """What the page is made of."""
+    cohort = line.cohort
+    quarantine: dict[str, int] = {}
+    for row in cohort.quarantined:
+        quarantine[row.reason] = quarantine.get(row.reason, 0) + 1
+    for name, reasons in line.left_out.items():
+        quarantine |= {f"{name}: {reason}": count for reason, count in reasons.items()}
+    internal = audience == "internal"
+    return ReportData(
+        title=f"{cohort.name}: {', '.join(spec.name for spec in line.context.spec.generators)}",
+        run_id=line.run_id,
+        seed=line.context.spec.seed,
+        cohort=cohort_summary(line),
+        sets=set_summaries(line),
+        results=line.results,
+        audience=audience,
+        settings=line.public_spec(),
+        grids=grid_cells(line, real_images=internal),
+        pairs=copied_pairs(line) if internal else (),
+        losses=loss_curves(line),
+        quarantine=quarantine,
+        timings=stage_timings(line.context),
+        provenance=provenance_of(line),
+    )
+
+
+def provenance_of(line: Line) -> dict[str, Any]:
+    """Versions, hardware, digests and seeds."""
+    last = line.context.stages[-1].provenance
+    return {
+        "revision": last["revision"] or "installed package",
+        "python": last["python"],
+        "packages": last["packages"],
+        "hardware": last["hardware"],
+        "digests": line.digests(),
+        "seeds": {"run": line.context.spec.seed, "downstream": list(line.context.spec.downstream.seeds)},
+    }
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def _write_links(line: Line, out: Path) -> None:
+    stages = [
+        {"stage": s.key.stage, "key": s.key.digest, "folder": f"{s.key.stage}/{s.key.digest}"}
+        for s in line.context.stages
+    ]
+    held = {"run_id": line.run_id, "cohort": line.cohort.content_id, "spec": line.public_spec(), "stages": stages}
+    path = out / "run.json"
+    if not path.exists() or json.loads(path.read_text()) != held:
+        write_json(path, held)

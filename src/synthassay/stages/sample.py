@@ -1,0 +1,93 @@
+"""sample: generator → synthetic image set. Image i depends on seed i, whatever was killed in between."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.generators.plan import condition_plan
+from synthassay.generators.protocol import Sampler
+from synthassay.generators.specs import GeneratorSpec
+from synthassay.records import MISSING, UNLABELLED, ImageSet
+from synthassay.seeding import derive_seed
+from synthassay.stages.context import RunContext
+from synthassay.store.store import StageKey, StageOutput
+from synthassay.store.tables import load_images, save_images, write_array
+
+VERSION = 1
+CONDITION_COLUMNS = ("site", "device")
+
+
+def sample(context: RunContext, spec: GeneratorSpec, trained: StageOutput, train: ImageSet) -> ImageSet:
+    """The synthetic set of ``spec``: as many images as generator-train unless ``images`` says otherwise."""
+    n = spec.images or len(train)
+    inputs = {"generator": trained.key.digest, "train": train.content_id}
+    key = StageKey("sample", VERSION, {"generator": spec.to_key(), "n": n, "seed": context.spec.seed}, inputs)
+
+    def build(workdir: Path) -> None:
+        conditions = condition_plan(train, n, spec.condition_on, context.spec.seed)
+        seeds = np.array([derive_seed("image", context.spec.seed, i) for i in range(n)], np.int64)
+        pixels = _pixels(context, spec, trained, seeds, conditions, workdir / ".shards", train)
+        save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
+
+    output = context.note(context.store.run(key, build))
+    return load_images(output.path)
+
+
+def _pixels(
+    context: RunContext,
+    spec: GeneratorSpec,
+    trained: StageOutput,
+    seeds: NDArray[np.int64],
+    conditions: dict[str, NDArray],
+    shards: Path,
+    train: ImageSet,
+) -> NDArray:
+    """Sample shard by shard; a finished shard is a file and is not drawn again."""
+    shards.mkdir(exist_ok=True)
+    starts = range(0, len(seeds), spec.sample_batch)
+    paths = [shards / f"{start:08d}.npy" for start in starts]
+    done = sum(min(spec.sample_batch, len(seeds) - s) for s, p in zip(starts, paths, strict=True) if p.exists())
+    context.progress.start(f"sample {spec.name}", len(seeds), done)
+    sampler: Sampler | None = None
+    for start, path in zip(starts, paths, strict=True):
+        if path.exists():
+            continue
+        sampler = sampler or spec.build().load(trained.path, context.resources)
+        rows = slice(start, start + spec.sample_batch)
+        images = sampler.sample(seeds[rows], {name: values[rows] for name, values in conditions.items()})
+        write_array(path, quantise(images, train.pixels.dtype.name))
+        context.progress.advance(len(images))
+    context.progress.finish()
+    return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+
+
+def quantise(images: NDArray[np.float32], dtype: str) -> NDArray:
+    """Images in [0, 1] → integers over the full range of ``dtype``, rounded to nearest; values outside are clipped."""
+    top = np.iinfo(dtype).max
+    return np.rint(np.clip(images, 0.0, 1.0).astype(np.float64) * top).astype(dtype)
+
+
+def _as_set(
+    spec: GeneratorSpec,
+    trained: StageOutput,
+    pixels: NDArray,
+    seeds: NDArray[np.int64],
+    conditions: dict[str, NDArray],
+    train: ImageSet,
+) -> ImageSet:
+    n = len(pixels)
+    ids = np.array([f"{spec.name}-{i:06d}" for i in range(n)])
+    groups = {name: conditions.get(name, np.full(n, MISSING)).astype(np.str_) for name in CONDITION_COLUMNS}
+    return ImageSet(
+        name=spec.name,
+        origin="generator",
+        pixels=pixels,
+        ids=ids,
+        patients=ids,
+        seeds=seeds,
+        groups=groups,
+        labels=conditions.get("label", np.full(n, UNLABELLED)).astype(np.int64),
+        label_names=train.label_names,
+        generator_key=trained.key.digest,
+    )

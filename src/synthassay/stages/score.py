@@ -1,0 +1,45 @@
+"""score: features → fidelity, each value with its interval and floor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthassay.metrics.cache import ReferenceCache
+from synthassay.metrics.fidelity import score_fidelity
+from synthassay.records import FeatureSet, MetricResult
+from synthassay.stages.context import RunContext
+from synthassay.store.store import StageKey
+from synthassay.store.tables import load_results, save_results
+
+VERSION = 1
+
+
+@dataclass
+class Scorer:
+    """Scores the sets of one run. What they share on the real side is computed when the first is not found done."""
+
+    context: RunContext
+    features: Mapping[str, FeatureSet]
+    _caches: dict[bool, ReferenceCache] = field(default_factory=dict)
+
+    def score(self, name: str, train_known: bool) -> list[MetricResult]:
+        """Fidelity of one set against test patients and, where it is known who was trained on, against these."""
+        spec, seed = self.context.spec.fidelity, self.context.spec.seed
+        subject, test, control = (self.features[part] for part in (name, "test", "control"))
+        train = self.features["generator-train"] if train_known else None
+        inputs = {"subject": subject.content_id, "test": test.content_id, "control": control.content_id}
+        inputs["train"] = train.content_id if train is not None else "unknown"
+        facts = {"fidelity": spec.to_key(), "encoder": dict(test.encoder_identity), "name": name, "seed": seed}
+
+        def build(workdir: Path) -> None:
+            if train_known not in self._caches:
+                self._caches[train_known] = ReferenceCache(
+                    test=test, control=control, train=train, spec=spec, seed=seed
+                )
+            results = score_fidelity(
+                subject, test=test, control=control, train=train, spec=spec, seed=seed, cache=self._caches[train_known]
+            )
+            save_results(results, workdir / "results.json")
+
+        output = self.context.note(self.context.store.run(StageKey("score", VERSION, facts, inputs), build))
+        return load_results(output.path / "results.json")

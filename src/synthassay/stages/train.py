@@ -1,0 +1,23 @@
+"""train: generator-train images → generator."""
+
+from pathlib import Path
+
+from synthassay.generators.specs import GeneratorSpec
+from synthassay.records import ImageSet
+from synthassay.stages.context import RunContext
+from synthassay.store.store import StageKey, StageOutput
+
+VERSION = 1
+
+
+def train(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageOutput:
+    """The trained generator of ``spec``. What only matters when sampling is not in its key."""
+    inputs = {"train": images.content_id}
+    key = StageKey("train", VERSION, {"generator": spec.training_key(), "seed": context.spec.seed}, inputs)
+
+    def build(workdir: Path) -> None:
+        spec.build().fit(
+            images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress
+        )
+
+    return context.note(context.store.run(key, build))

@@ -1,0 +1,78 @@
+"""The command line: instant help, short errors, exit codes."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from synthassay.cli.helptext import COMMANDS, help_of
+from synthassay.cli.main import main
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["compare", "-h"]])
+def test_help_answers_within_two_seconds(arguments: list[str]) -> None:
+    best = min(_seconds([sys.executable, "-m", "synthassay.cli.main", *arguments]) for _ in range(3))
+    assert best < 2
+
+
+def test_import_answers_within_two_seconds() -> None:
+    assert min(_seconds([sys.executable, "-c", "import synthassay"]) for _ in range(3)) < 2
+
+
+def _seconds(command: list[str]) -> float:
+    start = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - start
+
+
+def test_help_imports_neither_torch_nor_hydra() -> None:
+    code = (
+        "import sys; from synthassay.cli.main import main; main(['run', '--help']); "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'hydra', 'pandas', 'pydantic')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_names_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"synthassay {command}" in capsys.readouterr().out
+    assert help_of(command)
+
+
+def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rum"]) == 2
+    error = capsys.readouterr().err
+    assert "'rum'" in error
+    assert "prepare" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "cohort=dicon"], "cohort=dicom"),
+        (["run", "experiment=phantom"], "experiment is one of"),
+        (["run", "sed=1"], "'sed'"),
+        (["run", "cohort.sise=64"], "'cohort.sise'"),
+        (["run", "seed"], "seed"),
+        (["run", "generators=[emd]"], "emd"),
+        (["run", "generators=edm"], "generators=[edm]"),
+        (["run", "generator=edm", "generator.training.steps=-4"], "steps"),
+        (["run", "cohort=nifti"], "cohort.root=DIR"),
+        (["run", "cohort=dicom", "cohort.root=nowhere"], "not a folder"),
+        (["compare", "one"], "two runs"),
+        (["compare", "a", "b", "rank=fid"], "rank=fid"),
+        (["doctor", "gpu"], "store.root"),
+    ],
+)
+def test_a_users_mistake_ends_in_a_short_message_and_exit_code_2(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    message = error[error.index("synthassay: ") :]
+    assert expected in message
+    assert len(message.strip().splitlines()) <= 3
+    assert "Traceback" not in error

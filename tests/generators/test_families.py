@@ -1,0 +1,315 @@
+"""What all trained families promise: resume, seeds, conditions, files, messages."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from synthassay.errors import UserError
+from synthassay.generators.edm import EdmFamily
+from synthassay.generators.gan import GanFamily
+from synthassay.generators.specs import (
+    EdmSamplingSpec,
+    EdmSpec,
+    GanSpec,
+    GeneratorSpec,
+    R3GanNetworkSpec,
+    TrainingSpec,
+    UNetSpec,
+    VaeNetworkSpec,
+    VaeSpec,
+)
+from synthassay.generators.training import Pace
+from synthassay.generators.vae import VaeFamily
+from synthassay.records import ImageSet, SilentProgress
+from synthassay.specs import Resources
+
+CPU = Resources(device="cpu")
+FAMILIES = ("edm", "gan", "vae")
+BUILD = {"edm": EdmFamily, "gan": GanFamily, "vae": VaeFamily}
+
+
+def toy_images(n: int = 24, channels: int = 1, dtype: str = "uint8", size: int = 16) -> ImageSet:
+    """Discs on a dark ground, dim for label 0 and bright for label 1; two sites."""
+    random = np.random.default_rng(0)
+    labels = np.arange(n) % 2
+    ramp = np.linspace(-1, 1, size)
+    radius = random.uniform(0.4, 0.8, (n, 1, 1, 1))
+    disc = (np.hypot(*np.meshgrid(ramp, ramp))[None, None] < radius) * (0.35 + 0.5 * labels[:, None, None, None])
+    images = np.clip(0.1 + disc.repeat(channels, 1) + random.normal(0, 0.02, (n, channels, size, size)), 0, 1)
+    ids = np.array([f"i{i}" for i in range(n)])
+    return ImageSet(
+        name="toy", origin="real", pixels=np.rint(images * np.iinfo(dtype).max).astype(dtype), ids=ids, patients=ids,
+        labels=labels.astype(np.int64), label_names=("dim", "bright"),
+        groups={"site": np.where(np.arange(n) % 3 == 0, "north", "south")},
+    )  # fmt: skip
+
+
+def tiny(kind: str, *, condition_on: tuple[str, ...] = ("label",), **training: object) -> GeneratorSpec:
+    settings = {"steps": 8, "batch_size": 8, "warmup_steps": 4, "log_every": 2, "learning_rate": 2e-3, **training}
+    common = {"condition_on": condition_on, "sample_batch": 4, "training": TrainingSpec(**settings)}
+    if kind == "edm":
+        network = UNetSpec(
+            patch=2, channels=(8, 16), res_blocks=(1, 1), attention=(False, True), norm_groups=4, head_channels=8
+        )
+        return EdmSpec(network=network, sampling=EdmSamplingSpec(steps=6), **common)
+    if kind == "gan":
+        network = R3GanNetworkSpec(
+            patch=1, channels=(8, 16, 16), expansion=1, group_width=8, latent_size=8, embedding_size=8
+        )
+        return GanSpec(network=network, gamma=0.1, penalty_every=2, **common)
+    network = VaeNetworkSpec(patch=1, channels=(8, 16), strides=(2, 2), norm_groups=4, latent_size=8)
+    return VaeSpec(network=network, **common)
+
+
+def family(spec: GeneratorSpec, every: int = 4) -> EdmFamily | GanFamily | VaeFamily:
+    return BUILD[str(spec.to_key()["kind"])](spec, Pace(steps=every))
+
+
+def fit(spec: GeneratorSpec, folder: Path, images: ImageSet | None = None, progress: object = None) -> None:
+    family(spec).fit(images or toy_images(), folder, seed=3, resources=CPU, progress=progress or SilentProgress())
+
+
+def losses(folder: Path) -> dict[str, np.ndarray]:
+    rows = list(csv.reader((folder / "losses.csv").open()))
+    return dict(zip(rows[0], np.array(rows[1:], float).T, strict=True))
+
+
+class StopAt(SilentProgress):
+    """A progress whose ``advance`` raises when ``step`` steps are done."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        self.left -= done
+
+    def advance(self, n: int = 1) -> None:
+        self.left -= n
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_training_leaves_weights_card_losses_and_checkpoint_in_safe_formats_only(kind: str, tmp_path: Path) -> None:
+    fit(tiny(kind), tmp_path)
+    names = {"model.safetensors", "model.json", "losses.csv", "checkpoint.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert card["family"] == kind
+    assert card["shape"] == [1, 16, 16]
+    assert card["classes"] == [["0"], ["1"]]
+    assert losses(tmp_path)["step"].tolist() == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("stop", [3, 7])
+def test_interrupted_training_ends_in_the_bits_of_an_uninterrupted_one(kind: str, stop: int, tmp_path: Path) -> None:
+    spec = tiny(kind)
+    fit(spec, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(spec, tmp_path / "broken", progress=StopAt(stop))
+    assert not (tmp_path / "broken" / "model.safetensors").exists()
+    assert (tmp_path / "broken" / "checkpoint.safetensors").exists() == (stop > 4)
+    fit(spec, tmp_path / "broken")
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "broken" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_training_killed_by_the_system_continues_to_the_same_bits(tmp_path: Path) -> None:
+    script = """
+        import importlib.util, sys, time
+        from pathlib import Path
+        found = importlib.util.spec_from_file_location("toys", sys.argv[1])
+        toys = importlib.util.module_from_spec(found)
+        found.loader.exec_module(toys)
+        class Slow(toys.SilentProgress):
+            def advance(self, n=1):
+                time.sleep(0.2)
+        toys.torch.set_num_threads(int(sys.argv[3]))
+        toys.fit(toys.tiny("edm", steps=40), Path(sys.argv[2]), progress=Slow())
+    """
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", textwrap.dedent(script), __file__, str(folder), str(torch.get_num_threads())]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "model.safetensors").exists()
+    fit(tiny("edm", steps=40), folder)
+    fit(tiny("edm", steps=40), tmp_path / "whole")
+    for name in ("model.safetensors", "losses.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_finished_training_called_again_changes_nothing(kind: str, tmp_path: Path) -> None:
+    fit(tiny(kind), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    fit(tiny(kind), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_another_seed_gives_other_weights_and_the_global_random_state_is_left_alone(kind: str, tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    fit(tiny(kind, steps=2), tmp_path / "a")
+    assert torch.equal(torch.get_rng_state(), state)
+    family(tiny(kind, steps=2)).fit(toy_images(), tmp_path / "b", seed=4, resources=CPU, progress=SilentProgress())
+    assert (tmp_path / "a/model.safetensors").read_bytes() != (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_image_i_depends_on_seed_i_and_its_condition_only(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, steps=40)
+    fit(spec, tmp_path)
+    sampler = family(spec).load(tmp_path, CPU)
+    seeds, label = np.arange(10, 20), {"label": np.arange(10) % 2}
+    images = sampler.sample(seeds, label)
+    assert images.shape == (10, 1, 16, 16)
+    assert images.dtype == np.float32
+    assert images.min() >= 0
+    assert images.max() <= 1
+    rows = {"label": label["label"][4:6]}  # a resumed run: the same place in a batch, other rows beside it
+    np.testing.assert_array_equal(sampler.sample(seeds[4:6], rows), images[4:6])
+    order = np.random.default_rng(0).permutation(10)
+    shuffled = sampler.sample(seeds[order], {"label": label["label"][order]})
+    np.testing.assert_allclose(shuffled, images[order], atol=1e-4)
+    assert np.abs(images[0] - images[2]).max() > 1e-3  # another seed, same label
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_condition_decides_what_is_drawn(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, steps=120, batch_size=16, log_every=20)
+    fit(spec, tmp_path, toy_images(64))
+    images = family(spec).load(tmp_path, CPU).sample(np.arange(32), {"label": np.arange(32) % 2})
+    centre = images[:, 0, 6:10, 6:10].mean((1, 2))
+    assert centre[1::2].mean() - centre[0::2].mean() > 0.15
+
+
+@pytest.mark.parametrize("kind", ["edm", "vae"])
+def test_the_loss_falls(kind: str, tmp_path: Path) -> None:
+    fit(tiny(kind, steps=60, batch_size=16, log_every=10), tmp_path)
+    loss = losses(tmp_path)["loss"]
+    assert loss[-1] < 0.7 * loss[0]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_joint_conditions_are_those_of_the_training_images(kind: str, tmp_path: Path) -> None:
+    images = toy_images()
+    images = images.take((images.labels == 0) | (images.groups["site"] == "south"))  # no bright image from the north
+    spec = tiny(kind, condition_on=("label", "site"), steps=2)
+    fit(spec, tmp_path, images)
+    sampler = family(spec).load(tmp_path, CPU)
+    sites = np.array(["north", "south", "south"])
+    assert len(sampler.sample(np.arange(3), {"label": np.array([0, 0, 1]), "site": sites})) == 3
+    with pytest.raises(UserError, match=r"label='1', site='north'.*no such combination"):
+        sampler.sample(np.arange(1), {"label": np.array([1]), "site": np.array(["north"])})
+    with pytest.raises(UserError, match="no site was given"):
+        sampler.sample(np.arange(1), {"label": np.array([1])})
+    with pytest.raises(UserError, match="2 values for 1 images"):
+        sampler.sample(np.arange(1), {"label": np.array([0, 0]), "site": sites[:1]})
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_three_channels_sixteen_bits_no_condition_and_fewer_images_than_a_batch(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, condition_on=(), steps=2)
+    fit(spec, tmp_path, toy_images(3, channels=3, dtype="uint16"))
+    assert family(spec).load(tmp_path, CPU).sample(np.arange(2), {}).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_size_that_cannot_be_halved_often_enough_is_refused_with_the_sizes_that_can(
+    kind: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"18×18.*multiples of 4 \(16, 20, …\)"):
+        fit(tiny(kind), tmp_path, toy_images(size=18))
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_diverging_training_says_what_to_change_and_keeps_the_last_good_checkpoint(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, steps=40, log_every=1, learning_rate=1e19, warmup_steps=0, gradient_clip=0.0, schedule="constant")
+    with pytest.raises(UserError, match=rf"{kind}: training diverged.*\nLower training.learning_rate \(now 1e\+19\)"):
+        family(spec, every=1).fit(toy_images(), tmp_path, seed=0, resources=CPU, progress=SilentProgress())
+    assert not (tmp_path / "model.safetensors").exists()
+    if (tmp_path / "checkpoint.safetensors").exists():
+        assert np.isfinite(losses(tmp_path)["step"]).all()
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_work_folder_of_another_training_is_refused(kind: str, tmp_path: Path) -> None:
+    fit(tiny(kind, steps=2), tmp_path)
+    with pytest.raises(UserError, match="other settings, seed or images"):
+        fit(tiny(kind, steps=4), tmp_path)
+    with pytest.raises(UserError, match="other settings, seed or images"):
+        fit(tiny(kind, steps=2), tmp_path, toy_images(20))
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_damaged_absent_and_foreign_weights_are_refused(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, steps=2)
+    with pytest.raises(UserError, match=r"no model.json in the folder of"):
+        family(spec).load(tmp_path, CPU)
+    fit(spec, tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"model.safetensors is damaged"):
+        family(spec).load(tmp_path, CPU)
+    weights.write_bytes(whole)
+    other = tiny(FAMILIES[(FAMILIES.index(kind) + 1) % 3])
+    with pytest.raises(UserError, match="expected"):
+        family(other).load(tmp_path, CPU)
+    changed = spec.model_copy(update={"network": spec.network.model_copy(update={"channels": (16, 16, 32)[: len(spec.network.channels)]})})  # type: ignore[attr-defined]  # fmt: skip  # noqa: E501
+    with pytest.raises(UserError, match="other network settings"):
+        family(changed).load(tmp_path, CPU)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_bfloat16_autocast_trains_and_samples_close_to_float32(kind: str, tmp_path: Path) -> None:
+    images = {}
+    for precision in ("float32", "bfloat16"):
+        spec = tiny(kind, steps=4, precision=precision)
+        fit(spec, tmp_path / precision)
+        images[precision] = (
+            family(spec).load(tmp_path / precision, CPU).sample(np.arange(4), {"label": np.arange(4) % 2})
+        )
+    difference = np.abs(images["float32"] - images["bfloat16"])
+    assert 0 < difference.mean() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["edm", "vae"])
+def test_a_failing_compiler_is_said_and_training_goes_on_without(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> object:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    spec = tiny(kind, steps=2)
+    fit(spec, tmp_path / "eager")
+    fit(spec.model_copy(update={"compile": True}), tmp_path / "fallback")
+    assert "torch.compile failed (RuntimeError)" in caplog.text
+    assert (tmp_path / "eager/model.safetensors").read_bytes() == (tmp_path / "fallback/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_training_key_ignores_what_only_matters_when_sampling(kind: str) -> None:
+    spec = tiny(kind)
+    later = spec.model_copy(update={"name": "other", "images": 7, "sample_batch": 9})
+    assert later.training_key() == spec.training_key()
+    assert tiny(kind, steps=9).training_key() != spec.training_key()
+    if isinstance(spec, EdmSpec):
+        assert spec.model_copy(update={"sampling": EdmSamplingSpec(steps=9)}).training_key() == spec.training_key()
