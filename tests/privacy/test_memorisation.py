@@ -115,6 +115,15 @@ def test_a_set_of_control_a_alone_is_not_judged(world: World):
     assert "set the threshold" in verdict(outcome).note
 
 
+def test_a_flagged_share_within_the_limits_of_control_b_is_not_called_copying(world: World):
+    outcome = assess_set(world, world.planted(0.01, world.control_b))
+    flagged, floor = row(outcome, "copies_per_1000"), row(outcome, "false_alarm_rate")
+    assert None not in (flagged.value, flagged.ci_low, floor.value, floor.ci_high)
+    assert flagged.value > 1000 * floor.value  # type: ignore[operator]
+    assert flagged.ci_low < 1000 * floor.ci_high  # type: ignore[operator]
+    assert verdict(outcome).value != 1.0
+
+
 @pytest.mark.parametrize("share", [0.1, 0.8])
 def test_a_set_with_many_copies_is_flagged(world: World, share: float):
     outcome = assess_set(world, world.planted(share, replace(world.control_b, name="b", content_id="")))

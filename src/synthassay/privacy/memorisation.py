@@ -143,5 +143,5 @@ def _evidence(
         by_copied_patient=by_copied,
         affected=len(np.unique(copied[flags])),
         # Images of control A were left out; their patients were never trained on, so they are no copies of train.
-        share=None if share is None else tuple(part for part in share),
+        share=None if share is None else tuple(part * float(judged.mean()) for part in share),
     )
