@@ -5,7 +5,8 @@ from synthassay.reports.numbers import duration, interval, listing, megabytes, n
 
 @pytest.mark.parametrize(
     ("value", "decimals", "text"),
-    [(None, None, "–"), (float("nan"), None, "–"), (0.01234, None, "0.0123"), (118.4, None, "118"), (1234.5, None, "1,234"),
+    [(None, None, "–"), (float("nan"), None, "–"), (0.01234, None, "0.0123"), (118.4, None, "118"),
+     (1234.5, None, "1,234"),
      (-0.5, 2, "−0.50"), (-0.0004, 2, "0.00"), (0.0, None, "0.00"), (3.2e-6, None, "3.2 × 10⁻⁶")],
 )  # fmt: skip
 def test_number(value, decimals, text):
@@ -31,5 +32,5 @@ def test_words_for_amounts():
     assert plural(1, "patient") == "1 patient"
     assert plural(1200, "study") == "1,200 studies"
     assert listing(["a", "b", "c"]) == "a, b and c"
-    assert (duration(0.42), duration(125), duration(3700)) == ("0.4 s", "2 min 05 s", "1 h 02 min")
+    assert (duration(0.42), duration(125), duration(3720)) == ("0.4 s", "2 min 05 s", "1 h 02 min")
     assert (megabytes(812.3), megabytes(3400), megabytes(None)) == ("812 MB", "3.4 GB", "–")

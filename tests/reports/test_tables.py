@@ -54,7 +54,7 @@ def test_a_finite_row_is_left_alone():
 
 
 def test_two_answers_to_one_question_are_refused():
-    with pytest.raises(ValueError, match="two results for .*kid"):
+    with pytest.raises(ValueError, match=r"two results for .*kid"):
         ordered([ROW, replace(ROW, value=0.2)])
 
 

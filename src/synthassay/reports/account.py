@@ -15,8 +15,8 @@ from synthassay.reports.words import FAMILY_NAMES, clean, group_name, metric_nam
 Facts = list[tuple[str, str]]
 _COLUMN_TITLES = {"age_band": "Age", "split": "Split", "sex": "Sex"}
 _HEADS = (Head("Metric"), Head("Set"), Head("Variant"), Head("Against"), Head("Group"), Head("Value", True),
-          Head("95% interval", True), Head("Floor", True), Head("Real", True), Head("Generated", True),
-          Head("Patients", True), Head("Unit"), Head("Encoder"), Head("Status"), Head("Code"))  # fmt: skip
+          Head("95% interval", True), Head("Floor", True), Head("Status"), Head("Code"), Head("Real", True),
+          Head("Generated", True), Head("Patients", True), Head("Unit"), Head("Encoder"))  # fmt: skip
 
 
 def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -100,10 +100,11 @@ def _result_row(row: MetricResult) -> Row:
     span = Cell(interval(row.ci_low, row.ci_high, decimals), "" if row.ci_low is not None else why(row) or "none given")
     floor = Cell(floor_text(row), "" if row.floor is not None else "no floor")
     note = clean(row.note)
+    counts = [Cell(count(n)) for n in (row.n_real, row.n_synthetic, row.n_patients)]
     return Row(
         [Cell(metric_name(row.metric)), Cell(clean(row.generator) or ABSENT), Cell(clean(row.variant)),
-         Cell(clean(row.reference)), Cell(group_name(row.group)), shown, span, floor, Cell(count(row.n_real)),
-         Cell(count(row.n_synthetic)), Cell(count(row.n_patients)), Cell("" if row.unit == "1" else clean(row.unit)),
-         Cell(clean(row.encoder)), Cell(row.status, note), Cell(identity_code(row.identity))],
+         Cell(clean(row.reference)), Cell(group_name(row.group)), shown, span, floor, Cell(row.status, note),
+         Cell(identity_code(row.identity)), *counts, Cell("" if row.unit == "1" else clean(row.unit)),
+         Cell(clean(row.encoder))],
         soft=row.status != "ok",
     )  # fmt: skip

@@ -21,7 +21,7 @@ class Topic:
     findings: Sequence[Finding]
 
 
-def tested_sentences(data: ReportData) -> list[str]:
+def opening_sentences(data: ReportData) -> list[str]:
     """What was tested, on whom, and what it is measured against."""
     cohort, results = data.cohort, Results((), data)
     names = listing([clean(name) for name in results.tested])

@@ -47,11 +47,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure and its caption."""
+    """A figure and its caption; ``beside`` is a second part of it, to its right where there is room."""
 
     title: str
     svg: Markup
     detail: str = ""
+    beside: Markup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def row_decimals(row: MetricResult) -> int | None:
     """Decimals for a result's value, interval and floor alike; None where there is no value."""
     if row.value is None:
         return None
+    if row.ci_low is None and float(row.value).is_integer():
+        return 0  # a count or a verdict
     return decimals_for(row.value, row.ci_low, row.ci_high)
 
 

@@ -13,7 +13,7 @@ from synthassay.reports.account import (
     timing_table,
 )
 from synthassay.reports.data import Audience, ReportData
-from synthassay.reports.findings import Topic, findings, tested_sentences
+from synthassay.reports.findings import Topic, findings, opening_sentences
 from synthassay.reports.layout import Block, Panel, Table
 from synthassay.reports.panels import (
     Downstream,
@@ -91,7 +91,7 @@ def page_of(data: ReportData, results: Results) -> Page:
     )  # fmt: skip
     return Page(
         title=clean(data.title), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
-        tested=tested_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
+        tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
         downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,

@@ -198,9 +198,9 @@ def downstream_section(results: Results) -> Downstream | None:
         return None
     panels = []
     for i, name in enumerate(results.tested):
-        svg = forest(_lines(results, name, "auroc"), metric_name("auroc"), f"forest-{i}")
-        if svg is not None:
-            panels.append(Panel(f"AUROC with {short(name)}", svg, "per group of test patients"))
+        parts = forest(_lines(results, name, "auroc"), metric_name("auroc"), f"forest-{i}")
+        if parts is not None:
+            panels.append(Panel(f"AUROC with {short(name)}", parts[0], "per group of test patients", parts[1]))
     legend = [legend_item(mark, arm_name(arm)) for arm, mark in ARM_MARKS.items()]
     tables = [table for metric in _SCORES if (table := _score_table(results, metric)) is not None]
     return Downstream(panels, legend, tables)
@@ -229,8 +229,9 @@ def _groups(rows: Sequence[MetricResult], metric: str) -> list[str]:
 
 
 def _place(reference: str, group: str) -> str:
-    split = "external" if reference == "external" else "test"
-    return f"{split}: all" if group == "all" else f"{split}: {group_name(group)}"
+    if reference == "external":
+        return f"external, {group_name(group)}"
+    return "all seen sites" if group == "all" else group_name(group)
 
 
 def _score_table(results: Results, metric: str) -> Table | None:

@@ -83,8 +83,11 @@ def test_the_scatter_names_each_point_and_leaves_out_what_has_no_value():
 
 def test_the_forest_has_one_line_per_group_and_is_absent_without_scores():
     line = ForestLine("test: site A", {"real": row(), "synthetic": row(status="descriptive")}, {"synthetic": row()})
-    found = texts(forest([line, ForestLine("external: all", {"real": row()}, {})], "AUROC", "a"))
-    assert {"test: site A", "external: all", "AUROC"} <= set(found)
+    scores, gaps = forest([line, ForestLine("external: all", {"real": row()}, {})], "AUROC", "a")
+    for part in (scores, gaps):
+        assert {"test: site A", "external: all"} <= set(texts(part))
+    assert "AUROC" in texts(scores)
+    assert forest([ForestLine("a", {"real": row()}, {})], "AUROC", "a")[1] is None
     assert forest([], "AUROC", "a") is None
 
 

@@ -3,15 +3,15 @@ from dataclasses import replace
 import pytest
 
 from synthassay.records import MetricResult
-from synthassay.reports.findings import findings, tested_sentences
+from synthassay.reports.findings import findings, opening_sentences
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
 from synthassay.reports.sentences.fidelity import fidelity_findings
 from synthassay.reports.sentences.memorisation import memorisation_findings
 
 KID = MetricResult(
-    family="fidelity", metric="kid", generator="edm", encoder="e", variant="patient-aware", reference="test", value=0.012,
-    ci_low=0.010, ci_high=0.014, floor=0.0039, floor_ci_low=0.003, floor_ci_high=0.005, n_patients=160,
+    family="fidelity", metric="kid", generator="edm", encoder="e", variant="patient-aware", reference="test",
+    value=0.012,    ci_low=0.010, ci_high=0.014, floor=0.0039, floor_ci_low=0.003, floor_ci_high=0.005, n_patients=160,
     higher_is_better=False,
 )  # fmt: skip
 CLOSER = replace(KID, metric="closer_to_train", reference="generator-train", floor=None, value=0.02, ci_low=0.01,
@@ -67,7 +67,7 @@ def test_few_patients_make_a_sentence_descriptive(say):
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"status": "insufficient evidence", "note": "no control patients"}, "insufficient evidence: no control patients"),
-     ({"status": "absent", "value": None, "note": "30 images, 50 needed"}, "KID of edm is absent: 30 images, 50 needed"),
+     ({"status": "absent", "value": None, "note": "30 images"}, "KID of edm is absent: 30 images"),
      ({"floor": None}, "no floor or no interval"), ({"ci_low": None, "ci_high": None}, "no floor or no interval")],
 )  # fmt: skip
 def test_what_cannot_be_judged_says_insufficient_evidence_and_why(say, change, words):
@@ -128,7 +128,7 @@ def test_a_set_without_copies_is_said_to_have_none_found(say):
 
 def test_a_verdict_without_evidence_says_what_is_missing(say):
     row = replace(VERDICT, value=None, status="insufficient evidence",
-                  note="Insufficient evidence: 30 control patients, 100 are needed. The share does not stand out.")  # fmt: skip
+                  note="Insufficient evidence: 30 control patients, 100 are needed. The rest is noise.")  # fmt: skip
     found = only(say([row], memorisation_findings))
     assert found.tag == "Insufficient evidence"
     assert found.text.startswith("Whether edm copies training patients cannot be said: 30 control patients, 100 are")
@@ -149,8 +149,8 @@ def test_a_control_that_misbehaves_takes_the_detectors_word_away(say, name, valu
 
 def test_a_loss_at_the_external_site_is_told_with_its_interval(say):
     found = only(say([GAP], downstream_findings, "site Ashby"))
-    assert found.text == ("A classifier trained on edm alone loses 0.080 AUROC at the external site Ashby against training "
-                          "on real images (difference −0.080, 95% interval −0.120 to −0.040).")  # fmt: skip
+    assert found.text == ("A classifier trained on edm alone loses 0.080 AUROC at the external site Ashby against "
+                          "training on real images (difference −0.080, 95% interval −0.120 to −0.040).")  # fmt: skip
     assert found.level == "alarm"
 
 
@@ -202,8 +202,8 @@ def test_limits_of_the_cohort_and_of_the_run_close_the_findings(made_up):
 
 
 def test_the_page_opens_with_what_was_tested(made_up):
-    first, second, third = tested_sentences(made_up)
-    assert first == ("3 synthetic sets of 1,200 images in all (edm, gan and vae), tested against phantom: 1,138 real images "
-                     "of 569 patients, labelled by lesion.")  # fmt: skip
+    first, second, third = opening_sentences(made_up)
+    assert first == ("3 synthetic sets of 1,200 images in all (edm, gan and vae), tested against phantom: 1,138 real "
+                     "images of 569 patients, labelled by lesion.")  # fmt: skip
     assert "Ashby" in second
     assert "oracle, copycat, blend and noise" in third

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from synthassay.records import MetricResult
-from synthassay.reports.figures.style import ARM_MARKS, MUTED, PAPER, RULE, Mark, drawing, label_inches, to_svg
+from synthassay.reports.figures.style import ARM_MARKS, MUTED, PAPER, RULE, Mark, drawing, new_axes, to_svg
 from synthassay.reports.words import short
+
+_WIDTH = 6.0
+_LINE_INCHES = 0.56  # per group of patients
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +24,32 @@ class ForestLine:
     differences: Mapping[str, MetricResult]
 
 
-def forest(lines: Sequence[ForestLine], score: str, name: str) -> Markup | None:
-    """A forest plot: arms as colours, groups as lines; left the scores, right the differences. ``score`` names them."""
-    arms = [arm for arm in ARM_MARKS if any(arm in line.scores for line in lines)]
+def forest(lines: Sequence[ForestLine], score: str, name: str) -> tuple[Markup, Markup | None] | None:
+    """A forest plot in two parts, the scores and the differences: arms as colours, groups as lines.
+
+    ``score`` names what is shown. None without scores; the second part is None without differences.
+    """
+    scores = _part(lines, [line.scores for line in lines], score, f"{name}-scores")
+    if scores is None:
+        return None
+    gaps = [line.differences for line in lines]
+    return scores, _part(lines, gaps, f"difference in {score} to training on real images", f"{name}-gaps")
+
+
+def _part(
+    lines: Sequence[ForestLine], results: Sequence[Mapping[str, MetricResult]], title: str, name: str
+) -> Markup | None:  # fmt: skip
+    arms = [arm for arm in ARM_MARKS if any(arm in by_arm for by_arm in results)]
     if not arms:
         return None
-    compared = [arm for arm in ARM_MARKS if any(arm in line.differences for line in lines)]
     with drawing():
-        labels = [short(line.label, 30) for line in lines]
-        figure, left, right = _axes(13.0, 0.65 + len(lines) * (0.12 + 0.11 * len(arms)), labels)
-        for y, line in enumerate(lines):
-            _line(left, y, arms, line.scores)
-            _line(right, y, compared, line.differences)
-        _finish(left, labels, score)
-        right.axvline(0, color=MUTED, linewidth=1, zorder=1)
-        right.set_xlabel(f"difference in {score} to training on real images")
-        _widen(right)
-        return to_svg(figure, name, f"{score} of each training arm per group of test patients")
-
-
-def _axes(width: float, height: float, labels: Sequence[str]) -> tuple[Figure, Axes, Axes]:
-    """Scores at the left, differences at the right, sharing the lines."""
-    figure = Figure(figsize=(width, height))
-    start, bottom, gap = label_inches(labels), 0.5, 0.3
-    room = width - start - gap - 0.15
-    tall = (height - bottom - 0.08) / height
-    left = figure.add_axes((start / width, bottom / height, 0.58 * room / width, tall))
-    at = start + 0.58 * room + gap
-    right = figure.add_axes((at / width, bottom / height, 0.42 * room / width, tall), sharey=left)
-    right.tick_params(labelleft=False)
-    return figure, left, right
+        labels = [short(line.label, 26) for line in lines]
+        figure, axes = new_axes(_WIDTH, 0.65 + len(lines) * _LINE_INCHES, labels)
+        for y, by_arm in enumerate(results):
+            _line(axes, y, arms, by_arm)
+        axes.set_xlabel(title)
+        _finish(axes, labels, about_zero=any(row.metric.endswith("_difference") for row in results[0].values()))
+        return to_svg(figure, name, f"{title}, per group of test patients")
 
 
 def _line(axes: Axes, y: int, arms: Sequence[str], results: Mapping[str, MetricResult]) -> None:
@@ -72,21 +70,17 @@ def _dot(axes: Axes, y: float, row: MetricResult, mark: Mark) -> None:
               markeredgewidth=1.2, linestyle="none", zorder=4)  # fmt: skip
 
 
-def _finish(axes: Axes, labels: Sequence[str], score: str) -> None:
+def _finish(axes: Axes, labels: Sequence[str], about_zero: bool) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.45, -0.55)
-    axes.set_xlabel(score)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    for y in range(1, len(labels)):
+        axes.axhline(y - 0.5, color=RULE, linewidth=0.6, zorder=0)
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.45) if low > 0.3 else low, max(high, 1.0))
-    for other in axes.figure.axes:
-        other.grid(axis="x")
-        other.spines["left"].set_visible(False)
-        for y in range(1, len(labels)):
-            other.axhline(y - 0.5, color=RULE, linewidth=0.6, zorder=0)
-
-
-def _widen(axes: Axes) -> None:
-    """Zero in sight and at least ±0.05 around it, so that noise does not look like an effect."""
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, -0.05), max(high, 0.05))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if about_zero:  # at least ±0.05 around it, so that noise does not look like an effect
+        axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
+        axes.set_xlim(min(low, -0.05), max(high, 0.05))
+    else:
+        axes.set_xlim(min(low, 0.45) if low > 0.3 else low, max(high, 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
