@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from synthassay.downstream.arms import Arm, plan_arms, train_arm, training_key
-from synthassay.downstream.specs import AugmentationSpec, DenseNetSpec, DownstreamSpec
-from synthassay.errors import InsufficientEvidence
+from synthassay.downstream.networks import memory_layout
+from synthassay.downstream.scoring import score_downstream
+from synthassay.downstream.specs import DenseNetSpec, DownstreamSpec, ResNetSpec
+from synthassay.errors import InsufficientEvidence, UserError
 from synthassay.metrics.classification import auroc
 from synthassay.records import ImageSet, Predictions, SilentProgress
 from synthassay.specs import Resources
@@ -80,8 +82,9 @@ def test_prevalence_and_intensity_are_those_of_generator_train_in_every_arm(
     arms = plan_arms(train, {"gan": synthetic})
     assert {arm.prevalence for arm in arms} == {0.4}
     scaled = train.pixels / 255
-    assert {arm.intensity.mean[0] for arm in arms} == {pytest.approx(scaled.mean())}
-    assert {arm.intensity.deviation[0] for arm in arms} == {pytest.approx(scaled.std())}
+    for arm in arms:
+        assert arm.intensity.mean[0] == pytest.approx(scaled.mean())
+        assert arm.intensity.deviation[0] == pytest.approx(scaled.std())
 
 
 def test_counts_tell_real_from_synthetic_images(train: ImageSet, synthetic: ImageSet) -> None:
@@ -139,22 +142,45 @@ def test_a_learnable_finding_is_learnt_from_real_and_from_good_synthetic_images(
             assert (found.arm, found.split, found.scores.dtype) == (arm.name, "test", np.float32)
 
 
+def test_synthetic_images_with_shuffled_labels_teach_nothing_and_the_difference_shows_it(
+    train: ImageSet, synthetic: ImageSet, run: Run, spec_of: SpecOf
+) -> None:
+    shuffled = replace(synthetic, labels=np.random.default_rng(0).permutation(synthetic.labels), content_id="")
+    arms = plan_arms(train, {"gan": shuffled})
+    found = [item for arm in arms if arm.name in ("real", "synthetic") for item in run(arm, spec_of())]
+    rows = {(r.metric, r.variant): r for r in score_downstream(found, spec_of(), seed=0) if r.group == "all"}
+    assert rows["auroc", "synthetic"].value == pytest.approx(0.5, abs=0.2)
+    difference = rows["auroc_difference", "synthetic - real"]
+    assert difference.value is not None
+    assert difference.value < -0.2
+    assert difference.ci_high is not None
+    assert difference.ci_high < 0
+
+
+def test_layouts_that_corrupt_memory_on_a_cpu_are_not_used() -> None:
+    cpu = torch.device("cpu")
+    assert memory_layout(ResNetSpec(width=4), cpu) == torch.contiguous_format
+    assert memory_layout(DenseNetSpec(width=16), cpu) == torch.contiguous_format
+    assert memory_layout(ResNetSpec(width=16), cpu) == torch.channels_last
+    assert memory_layout(ResNetSpec(width=4), torch.device("cuda")) == torch.channels_last
+
+
 def test_colour_and_sixteen_bits_and_densenet_train_too(
     train: ImageSet, images_of: ImagesOf, run: Run, spec_of: SpecOf
 ) -> None:
     def deep(images: ImageSet) -> ImageSet:
-        pixels = np.repeat(images.pixels.astype(np.uint16) * 257, 3, axis=1)
+        pixels = images.pixels.astype(np.uint16).repeat(3, axis=1).repeat(2, axis=2).repeat(2, axis=3) * 257
         return replace(images, pixels=pixels, content_id="")
 
-    spec = spec_of(network=DenseNetSpec(width=4, growth=2), steps=2)
-    arm = plan_arms(deep(train), {})[0]
+    spec = spec_of(network=DenseNetSpec(width=4, growth=2), steps=2, batch_size=8)
     held_out = {"validation": deep(images_of(10, 3)), "tests": {"test": deep(images_of(10, 4))}}
-    (found,) = run(arm, replace_sizes(spec), **held_out)
+    (found,) = run(plan_arms(deep(train), {})[0], spec, **held_out)
     assert np.isfinite(found.scores).all()
 
 
-def replace_sizes(spec: DownstreamSpec) -> DownstreamSpec:
-    return spec.model_copy(update={"batch_size": 8, "augmentation": AugmentationSpec(shift=0)})
+def test_a_densenet_on_images_too_small_for_it_says_what_to_change(train: ImageSet, run: Run, spec_of: SpecOf) -> None:
+    with pytest.raises(UserError, match=r"they have 16 pixels; use cohort\.size=32"):
+        run(plan_arms(train, {})[0], spec_of(network=DenseNetSpec(width=4)))
 
 
 def test_the_threshold_follows_from_validation_alone(
@@ -205,9 +231,11 @@ def test_a_killed_training_goes_on_to_the_same_scores_bit_for_bit(
 ) -> None:
     arm = plan_arms(train, {})[0]
     for choice in ("last", "best"):
-        spec = spec_of(steps=12, save_every=4, evaluate_every=3, checkpoint=choice)
+        width = 4 if choice == "last" else 16  # 16 has another memory layout
+        network = ResNetSpec(width=width, stem_kernel=3, stem_stride=1)
+        spec = spec_of(network=network, steps=12, save_every=4, evaluate_every=3, checkpoint=choice)
         (whole,) = run(arm, spec, workdir=tmp_path / f"whole {choice}")
-        for killed_after in (3, 7, 9):
+        for killed_after in (3, 7, 5):
             with pytest.raises(Killed):
                 run(arm, spec, workdir=tmp_path / choice, progress=KilledAt(killed_after))
         (resumed,) = run(arm, spec, workdir=tmp_path / choice)

@@ -66,7 +66,10 @@ def test_clustered_mean_of_equal_clusters_is_the_t_interval_of_cluster_means():
 
 def test_images_of_one_patient_do_not_count_as_independent():
     values = np.repeat(np.random.default_rng(0).standard_normal(20), 10)
-    clustered, independent = clustered_mean(values, np.repeat(np.arange(20), 10)), clustered_mean(values, np.arange(200))
+    clustered, independent = (
+        clustered_mean(values, np.repeat(np.arange(20), 10)),
+        clustered_mean(values, np.arange(200)),
+    )
     assert clustered[1] == pytest.approx(independent[1] * math.sqrt(10), rel=0.05)
     assert clustered[2] == 20
 

@@ -22,7 +22,9 @@ def brute_force(x, y, x_units, y_units):
 
 def clustered(seed, patients, each, d, shift=0.0):
     random = np.random.default_rng(seed)
-    rows = np.repeat(random.standard_normal((patients, d)), each, axis=0) + 0.3 * random.standard_normal((patients * each, d))
+    rows = np.repeat(random.standard_normal((patients, d)), each, axis=0) + 0.3 * random.standard_normal(
+        (patients * each, d)
+    )
     return rows + shift, np.repeat(np.arange(patients), each)
 
 

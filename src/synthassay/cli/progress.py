@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from synthassay.cli.trackers import Tracker
 
 
+SECONDS_BETWEEN_LINES = 10.0
+
+
 class BarProgress:
     """A :class:`synthassay.records.Progress` on the terminal.
 
-    In a log file (no terminal) a line at most every ten seconds is printed instead of a moving bar.
+    Where standard error is no terminal (a log file, Slurm), one line at the start, at most every ten seconds, and at
+    the end takes the place of the moving bar.
     """
 
     def __init__(self, tracker: "Tracker | None" = None) -> None:
@@ -25,21 +29,22 @@ class BarProgress:
     def note(self, text: str) -> None:
         """Say something once, without breaking a bar."""
         tqdm.write(text, file=sys.stderr)
+        sys.stderr.flush()
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         """Begin a bar."""
-        self._what = what
+        self._what, self._last = what, time.monotonic()
         moving = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
             initial=done,
-            desc=f"{what:<28}",
-            unit="",
+            desc=f"{what:<32}",
             leave=True,
-            dynamic_ncols=moving,
-            mininterval=0.2 if moving else 10.0,
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}",
+            file=sys.stderr if moving else _Lines(),
+            mininterval=0.2 if moving else SECONDS_BETWEEN_LINES,
             ascii=not moving,
-            file=sys.stderr,
         )
 
     def advance(self, n: int = 1) -> None:
@@ -61,3 +66,17 @@ class BarProgress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class _Lines:
+    """Standard error for a bar that must not move: each state is a line of its own."""
+
+    def write(self, text: str) -> None:
+        """Write what the bar prints, without its carriage returns."""
+        line = text.strip("\r\n ")
+        if line:
+            sys.stderr.write(line + "\n")
+
+    def flush(self) -> None:
+        """Flush standard error."""
+        sys.stderr.flush()

@@ -29,6 +29,8 @@ HEADER = (
     "Modality", "ImageType", "Manufacturer", "ManufacturerModelName", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "SpecificCharacterSet",
 )  # fmt: skip
+IDENTIFIERS = ("PatientID", "PatientName", "OtherPatientIDs", "AccessionNumber", "StudyInstanceUID",
+               "SeriesInstanceUID", "SOPInstanceUID")  # fmt: skip
 NO_DECODER = "no decoder for this compression is installed (for JPEG Lossless: pip install python-gdcm)"
 
 
@@ -57,12 +59,14 @@ def _asked(spec: DicomSpec) -> list[str]:
 
 
 def _source(header: Any, path: str, spec: DicomSpec) -> Source:
-    _check(header, spec)
+    identifiers = _identifiers(header)
+    refusal = _refusal(header, spec)
+    if refusal:
+        raise Unreadable(*refusal, identifiers)
     series, uid = _text(header, "SeriesInstanceUID"), _text(header, "SOPInstanceUID")
     study = _text(header, "StudyInstanceUID") or series or path
     scanned = date_of(header.get("AcquisitionDate")) or date_of(header.get("StudyDate")) or date_of(
         header.get("SeriesDate"))  # fmt: skip
-    hidden = [_text(header, name) for name in ("PatientID", "PatientName", "OtherPatientIDs", "AccessionNumber")]
     label = spec.label.source.partition("header:")[2]
     return Source(
         # Without a patient id, what is known to be one person's is the study.
@@ -74,23 +78,29 @@ def _source(header: Any, path: str, spec: DicomSpec) -> Source:
         age=age_of(header.get("PatientAge"), header.get("PatientBirthDate"), scanned),
         day=scanned.toordinal() if scanned else None, label=_text(header, label) or None if label else None,
         along_normal=_along_normal(header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")),
-        identifiers=tuple(dict.fromkeys(text for text in (*hidden, study, series, uid) if text)),
+        identifiers=identifiers,
     )  # fmt: skip
 
 
-def _check(header: Any, spec: DicomSpec) -> None:
+def _identifiers(header: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in (_text(header, name) for name in IDENTIFIERS) if text))
+
+
+def _refusal(header: Any, spec: DicomSpec) -> tuple[str, str, str] | None:
+    """(field, found, reason) where a readable header says that the file is not for this cohort."""
     rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
     if rows < 1 or columns < 1:
-        raise Unreadable("Rows, Columns", "absent", "not a scan: the DICOM file holds no image")
+        return "Rows, Columns", "absent", "not a scan: the DICOM file holds no image"
     voxels = rows * columns * max(1, int(header.get("NumberOfFrames") or 1)) * int(header.get("SamplesPerPixel") or 1)
     if voxels > spec.limits.voxels:
-        raise Unreadable("Rows, Columns, NumberOfFrames", f"{voxels} values", "more than cohort.limits.voxels")
+        return "Rows, Columns, NumberOfFrames", f"{voxels} values", "more than cohort.limits.voxels"
     modality = clean(header.get("Modality")) or "absent"
     if spec.modalities and modality not in spec.modalities:
-        raise Unreadable("Modality", modality, "not one of cohort.modalities")
+        return "Modality", modality, "not one of cohort.modalities"
     kinds = header.get("ImageType") or ()
     if "MOSAIC" in ([kinds] if isinstance(kinds, str) else list(kinds)):
-        raise Unreadable("ImageType", "MOSAIC", "many slices tiled into one picture; convert it to single slices first")
+        return "ImageType", "MOSAIC", "many slices tiled into one picture; convert it to single slices first"
+    return None
 
 
 def _text(header: Any, keyword: str) -> str:

@@ -25,16 +25,18 @@ def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
     found: list[str] = []
     refused: list[Quarantined] = []
     for folder, folders, files in os.walk(root, followlinks=False, onerror=_refuse_to_guess):
-        folders.sort()
+        closed = set()
         for name in [*folders, *files]:
             path = Path(folder) / name
             relative = path.relative_to(root).as_posix()
             reason = _why_not(path, inside)
             if reason:
-                refused.append(Quarantined(path=relative, field="file", found=reason[0], reason=reason[1]))
+                closed.add(name)
+                shown = relative.encode("utf-8", "replace").decode()
+                refused.append(Quarantined(path=shown, field="file", found=reason[0], reason=reason[1]))
             elif name in files:
                 found.append(relative)
-        folders[:] = [name for name in folders if not name.startswith(".") and not (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in closed]
     return _without_doubles(root, sorted(found), refused)
 
 
@@ -47,6 +49,7 @@ def _why_not(path: Path, inside: Path) -> tuple[str, str] | None:
     try:
         if path.name.startswith("."):
             return "hidden", "hidden files and folders are not read"
+        path.name.encode()
         if path.is_symlink():
             target = path.resolve(strict=True)
             if not target.is_relative_to(inside):
@@ -54,6 +57,8 @@ def _why_not(path: Path, inside: Path) -> tuple[str, str] | None:
             if target.is_dir():
                 return "link", "a link to a folder is not followed"
         mode = path.stat().st_mode
+    except UnicodeEncodeError:
+        return "file name", "the name is not valid UTF-8"
     except (OSError, RuntimeError):
         return "broken link", "the link leads nowhere"
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):

@@ -46,9 +46,14 @@ def describe(root: Path, path: str, spec: CohortSpec, known: frozenset[str]) -> 
     source = Source(
         path=path, patient=patient, study=study, series=path, mask=mask, site=clean(facts.get("InstitutionName")),
         device=device_name(facts.get("Manufacturer"), facts.get("ManufacturersModelName")),
-        identifiers=tuple(text for text in (subject, session) if text),
     )  # fmt: skip
     return source, tuple(extra for extra in (mask, sidecar if sidecar in known else None) if extra)
+
+
+def entities(path: str) -> list[str]:
+    """The subject and session names in a path, for example ``sub-01``, with and without their prefix."""
+    names = re.findall(r"(?<![A-Za-z0-9])((?:sub|ses)-([A-Za-z0-9]+))", path)
+    return [name for pair in names for name in pair]
 
 
 def _entity(path: str, name: str) -> str | None:

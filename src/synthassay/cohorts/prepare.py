@@ -1,7 +1,7 @@
 """Preparation: a folder of scans in; pixels, records, splits, pseudonyms, intensity policy and quarantine table out."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,22 @@ class _Chosen:
 
 
 def prepare_cohort(
-    spec: CohortSpec, root: Path, keys: Path, workdir: Path, resources: Resources, progress: Progress
+    spec: CohortSpec,
+    root: Path,
+    keys: Path,
+    workdir: Path,
+    resources: Resources,
+    progress: Progress,
+    trained_on: Collection[str] | None = None,
 ) -> Cohort:
     """Prepare the scans under ``root``.
 
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
     ``keys`` gets ``<name>.key``, ``<name>.sources.parquet`` (pseudonyms and what they stand for) and
     ``<name>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's
-    pixels map; a call that was killed goes on from the chunks that it had read. Raises :class:`UserError` for what a
-    user can mend.
+    pixels map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are the source ids of
+    the patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what
+    a user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     found, classes = survey(spec, root, resources, progress)
@@ -55,7 +62,7 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
-    chosen = _choose(read, found, classes, spec)
+    chosen = _choose(read, found, classes, spec, trained_on)
     policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
@@ -74,7 +81,9 @@ def prepare_cohort(
     return cohort
 
 
-def _choose(read: Sequence[Image], found: Survey, classes: Classes, spec: CohortSpec) -> _Chosen:
+def _choose(
+    read: Sequence[Image], found: Survey, classes: Classes, spec: CohortSpec, trained_on: Collection[str] | None
+) -> _Chosen:
     """Apply the rules for slices, then split what is left."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
@@ -88,7 +97,7 @@ def _choose(read: Sequence[Image], found: Survey, classes: Classes, spec: Cohort
         raise UserError(f"all {len(images):,} images are of one patient; splits need several.\nAdd patients, or map "
                         "the patient column (cohort.table.patient) if this is wrong.")  # fmt: skip
     labels_of(images, classes, spec)  # one class only is a mistake to name before any about splits
-    plan = assign_splits(whereabouts([image.source for image in images]), spec.split)
+    plan = assign_splits(whereabouts([image.source for image in images]), spec.split, trained_on)
     found.notes += plan.notes
     images = _without_left_out(images, plan, found)
     splits = np.array([plan.split_of[image.source.patient] for image in images], dtype=np.str_)

@@ -49,9 +49,13 @@ class Pseudonyms:
 def load_key(spec: CohortSpec, keys: Path) -> bytes:
     """The cohort's key, made on first use. Raises :class:`UserError` for a damaged key or one that others can read."""
     path = Path(spec.key_file).expanduser() if spec.key_file else keys / f"{spec.name}.key"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        _create_key(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            _create_key(path)
+    except PermissionError as error:
+        raise UserError(f"cannot write the key {path.name} of the pseudonyms into {path.parent}.\n"
+                        "Choose a folder of your own with store.keys=DIR.") from error  # fmt: skip
     if path.stat().st_mode & 0o077:
         raise UserError(f"the key {path.name} of the pseudonyms can be read by others.\nRun: chmod 600 {path}")
     try:

@@ -61,31 +61,35 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files, in the order of ``paths``."""
+                 progress: Progress) -> tuple[list[Source], list[Quarantined], set[str]]:  # fmt: skip
+    """Headers of DICOM files in the order of ``paths``, files that are not used, and the names and ids in those."""
     tasks = [_Headers(root, tuple(paths[i : i + HEADERS_PER_TASK]), spec)
              for i in range(0, len(paths), HEADERS_PER_TASK)]  # fmt: skip
     progress.start("read headers", len(paths))
     sources: list[Source] = []
     refused: list[Quarantined] = []
-    for task, answers in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
+    hidden: set[str] = set()
+    for task, (answers, identifiers) in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
         sources += [answer for answer in answers if isinstance(answer, Source)]
         refused += [answer for answer in answers if isinstance(answer, Quarantined)]
+        hidden |= identifiers
         progress.advance(len(task.paths))
     progress.finish()
-    return sources, refused
+    return sources, refused, hidden
 
 
-def _headers(task: _Headers) -> list[Source | Quarantined]:
+def _headers(task: _Headers) -> tuple[list[Source | Quarantined], set[str]]:
     answers: list[Source | Quarantined] = []
+    hidden: set[str] = set()
     for path in task.paths:
         try:
             answers.append(dicom.read_header(task.root, path, task.spec))
         except Unreadable as error:
             answers.append(error.row(path))
+            hidden.update(error.identifiers)
         except OSError as error:
             answers.append(_not_opened(path, error))
-    return answers
+    return answers, hidden
 
 
 def _not_opened(path: str, error: OSError) -> Quarantined:
@@ -141,7 +145,7 @@ def _read_chunk(chunk: _Chunk) -> None:
     for source in chunk.sources:
         answer = _read_file(chunk.root, source, chunk.spec)
         if isinstance(answer, Quarantined):
-            answers.append({"refused": asdict(answer)})
+            answers.append({"refused": [answer.field, answer.found, answer.reason]})  # paths may hold ids
             continue
         blocks.append(answer.pixels)
         answers.append({"sha256": answer.sha256, "planes": [asdict(plane) for plane in answer.planes]})
@@ -169,7 +173,8 @@ def _described(chunk: _Chunk) -> Iterable[Image | Quarantined]:
     answers = json.loads(_facts_path(chunk.folder, chunk.number).read_text())
     for source, answer in zip(chunk.sources, answers, strict=True):
         if "refused" in answer:
-            yield Quarantined(**answer["refused"])
+            field, found, reason = answer["refused"]
+            yield Quarantined(path=source.path, field=field, found=found, reason=reason)
             continue
         for plane in answer["planes"]:
             spacing = plane.pop("spacing_mm")

@@ -9,11 +9,14 @@ from synthassay.records import Quarantined
 
 
 class Unreadable(Exception):
-    """A file cannot be used. Becomes a row of the quarantine table; holds nothing that was read from the file."""
+    """A file cannot be used. Becomes a row of the quarantine table, which quotes no text of the file.
 
-    def __init__(self, field: str, found: str, reason: str) -> None:
+    ``identifiers`` are names and ids that were read from it and must not be shown.
+    """
+
+    def __init__(self, field: str, found: str, reason: str, identifiers: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
-        self.field, self.found, self.reason = field, found, reason
+        self.field, self.found, self.reason, self.identifiers = field, found, reason, identifiers
 
     def row(self, path: str) -> Quarantined:
         """The quarantine row of the file at ``path``."""

@@ -4,7 +4,7 @@ Works on source ids, so neither the permutation nor its result depends on the ke
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from synthassay.cohorts.specs import IN_DOMAIN, SplitSpec
@@ -60,30 +60,48 @@ def strata_of(where: Whereabouts) -> dict[str, Stratum]:
     return strata
 
 
-def assign_splits(where: Whereabouts, spec: SplitSpec) -> SplitPlan:
+def assign_splits(where: Whereabouts, spec: SplitSpec, trained_on: Collection[str] | None = None) -> SplitPlan:
     """Give each patient one split.
 
     A patient with an image from an external site or device is external as a whole; their images from elsewhere are
-    left out. Raises :class:`UserError` for an unknown external site or device, where nobody is left, or where
-    patients are too few for the shares.
+    left out. ``trained_on`` are the source ids of the patients that an external generator has seen: these are
+    generator-train, wherever they were scanned, and the others share the remaining splits. Raises :class:`UserError`
+    for an unknown external site or device, where nobody is left, or where patients are too few for the shares.
     """
-    external = _external_patients(where, spec)
-    strata = {patient: stratum for patient, stratum in strata_of(where).items() if patient not in external}
-    plan = SplitPlan(dict.fromkeys(external, "external"))
+    trained = _trained_patients(where, trained_on)
+    external = _external_patients(where, spec) - trained
+    settled = external | trained
+    strata = {patient: stratum for patient, stratum in strata_of(where).items() if patient not in settled}
+    plan = SplitPlan(dict.fromkeys(external, "external") | dict.fromkeys(trained, "generator-train"))
+    shares = spec.shares if trained_on is None else (0.0, *spec.shares[1:])
+    if trained_on is not None:
+        plan.notes.append(f"generator-train are the {len(trained)} patients of generator.trained_on that the cohort "
+                          f"has, of {len(set(trained_on))} listed; the others are new to that generator.")  # fmt: skip
     plan.left_out = [
         row
         for row, patient in enumerate(where.patients)
         if patient in external and not _is_external(where.sites[row], where.devices[row], spec)
     ]
-    members = _pooled(_members(strata), spec, plan.notes)
+    members = _pooled(_members(strata), spec, shares, plan.notes)
     for stratum, patients in sorted(members.items()):
         order = numpy_generator("cohort split", spec.seed, *stratum).permutation(len(patients))
         start = 0
-        for split, count in zip(IN_DOMAIN, allocate(len(patients), spec.shares), strict=True):
+        for split, count in zip(IN_DOMAIN, allocate(len(patients), shares), strict=True):
             for index in order[start : start + count]:
                 plan.split_of[patients[index]] = split
             start += count
     return plan
+
+
+def _trained_patients(where: Whereabouts, trained_on: Collection[str] | None) -> set[str]:
+    if trained_on is None:
+        return set()
+    found = set(where.patients) & set(trained_on)
+    if not found:
+        raise UserError(f"none of the {len(set(trained_on))} patients in generator.trained_on is in the cohort.\n"
+                        "List ids as they stand in the source data (DICOM PatientID, BIDS sub-..., the table's patient "
+                        "column).")  # fmt: skip
+    return found
 
 
 def _is_external(site: str, device: str, spec: SplitSpec) -> bool:
@@ -114,9 +132,11 @@ def _members(strata: dict[str, Stratum]) -> dict[Stratum, list[str]]:
     return members
 
 
-def _pooled(members: dict[Stratum, list[str]], spec: SplitSpec, notes: list[str]) -> dict[Stratum, list[str]]:
+def _pooled(
+    members: dict[Stratum, list[str]], spec: SplitSpec, shares: Sequence[float], notes: list[str]
+) -> dict[Stratum, list[str]]:
     """Merge strata that are too small: within their site, then with each other, then into the smallest of the rest."""
-    need = fewest_patients(spec.shares)
+    need = fewest_patients(shares)
     total = sum(len(patients) for patients in members.values())
     if total < need:
         raise UserError(_cohort_too_small(total, need))

@@ -74,7 +74,7 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
             found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
     if isinstance(spec, DicomSpec):
         _check_keywords(spec)
-        found.sources, refused = read_headers(root, wanted, spec, resources, progress)
+        found.sources, refused, found.identifiers = read_headers(root, wanted, spec, resources, progress)
         found.refused += refused
         return _without_doubles(found)
     extras = _describe(spec, root, wanted, paths, found)
@@ -85,6 +85,8 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
     known = frozenset(paths)
+    if spec.kind == "nifti":
+        found.identifiers |= {name for path in paths for name in nifti.entities(path)}
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
@@ -131,6 +133,7 @@ def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
         return
     labelled = spec.label.source == "table"
     rows = read_table(spec.table, root, labelled)
+    found.identifiers |= {row[level] for row in rows for level in ("patient", "study", "series") if level in row}
     # A table that names the files of a cohort says which files belong to it; others only add facts.
     joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
     found.sources = joined.sources

@@ -150,9 +150,8 @@ def join(sources: Sequence[Source], rows: Sequence[Row], spec: TableSpec, row_ne
 def _attached(source: Source, row: Row) -> Source:
     patient = row.get("patient") or source.patient
     study = row.get("study") or (patient if source.study == source.patient else source.study)
-    identifiers = tuple(dict.fromkeys((*source.identifiers, patient)))
     return replace(
-        source, patient=patient, study=study, identifiers=identifiers, label=row.get("label", source.label) or None,
+        source, patient=patient, study=study, label=row.get("label", source.label) or None,
         site=clean(row.get("site")) or source.site, device=clean(row.get("device")) or source.device,
         view=clean(row.get("view")) or source.view, sex=sex_of(row.get("sex")) or source.sex,
         age=_first(age_of(row.get("age")), source.age),

@@ -6,6 +6,9 @@ from monai.networks.nets.resnet import ResNet
 from torch import nn
 
 from synthassay.downstream.specs import DenseNetSpec, NetworkSpec, ResNetSpec
+from synthassay.errors import UserError
+
+DENSENET_SIDE = 32  # smallest height and width
 
 
 def resnet18(spec: ResNetSpec, channels: int) -> nn.Module:
@@ -33,8 +36,28 @@ def densenet121(spec: DenseNetSpec, channels: int) -> nn.Module:
     return net
 
 
-def seeded_network(spec: NetworkSpec, channels: int, seed: int) -> nn.Module:
-    """The network whose first weights follow from ``seed`` alone; torch's global generator is left as it was."""
+def memory_layout(spec: NetworkSpec, device: torch.device) -> torch.memory_format:
+    """channels_last where it pays and is sound: on a GPU, and on a CPU for a ResNet of whole blocks of 16 channels.
+
+    There it trains 1.5 times faster. With fewer than 8 input channels, the gradient of a strided 1x1 convolution in
+    this layout writes past its buffer on a CPU (torch 2.15, oneDNN; the process aborts), so a width that leaves part
+    of a block empty keeps the default layout.
+    """
+    whole_blocks = isinstance(spec, ResNetSpec) and spec.width % 16 == 0
+    return torch.channels_last if device.type == "cuda" or whole_blocks else torch.contiguous_format
+
+
+def seeded_network(spec: NetworkSpec, shape: tuple[int, ...], seed: int) -> nn.Module:
+    """The network for images ``[c, h, w]``, its first weights from ``seed`` alone.
+
+    torch's global generator is left as it was. Raises :class:`UserError` for images that a DenseNet halves to nothing.
+    """
+    channels, *sides = shape
+    if isinstance(spec, DenseNetSpec) and min(sides) < DENSENET_SIDE:
+        raise UserError(
+            f"downstream.network=densenet121 halves images five times, but they have {min(sides)} pixels; "
+            f"use cohort.size={DENSENET_SIDE} or larger, or downstream.network=resnet18"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return spec.build(channels)

@@ -138,7 +138,8 @@ def _row(
         status = "insufficient evidence"
     if place.absent:
         status = "absent"
-    note = place.absent or _joined(*dict.fromkeys([*reasons, *caveats]), _seed_note(involved, place))
+    seed_note = "" if reasons else _seed_note(involved, place)
+    note = place.absent or _joined(*dict.fromkeys([*reasons, *caveats]), seed_note)
     return MetricResult(
         family="downstream", metric=name, generator=subject.generator or "real", variant=variant,
         reference=place.split, group=place.group, unit="1", n_real=place.images,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from synthassay.downstream.augmentation import augment
 from synthassay.downstream.batches import BatchPlan, batch_plan
-from synthassay.downstream.networks import seeded_network
+from synthassay.downstream.networks import memory_layout, seeded_network
 from synthassay.downstream.persistence import read_tensors, write_tensors
 from synthassay.downstream.specs import DownstreamSpec
 from synthassay.errors import InsufficientEvidence
@@ -24,7 +24,6 @@ from synthassay.seeding import derive_seed, torch_generator
 from synthassay.specs import Resources
 
 SCORE_BATCH = 256  # images scored at once; fixed, so that scores do not depend on where a run was resumed
-LAYOUT = torch.channels_last  # 1.4 times faster than the default on a CPU too
 LOG_EVERY = 25  # steps; reading the loss waits for a GPU
 
 
@@ -112,9 +111,10 @@ class _Training:
 
     def __init__(self, task: Task, spec: DownstreamSpec, folder: Path, device: torch.device) -> None:
         self.task, self.spec, self.folder, self.device = task, spec, folder, device
-        channels = task.sources[0].pixels.shape[1]
-        net = seeded_network(spec.network, channels, derive_seed("downstream", "weights", task.seed))
-        self.net: nn.Module = net.to(device, memory_format=LAYOUT)  # type: ignore[call-overload]
+        self.layout = memory_layout(spec.network, device)
+        shape = task.sources[0].pixels.shape[1:]
+        net = seeded_network(spec.network, shape, derive_seed("downstream", "weights", task.seed))
+        self.net: nn.Module = net.to(device, memory_format=self.layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
         )
@@ -162,7 +162,7 @@ class _Training:
         rows, labels = plan.batch(self.step)
         chosen = self._standardised(pixels[torch.from_numpy(rows).to(self.device)])
         generator = torch_generator("downstream", "augmentation", self.task.seed, self.step)
-        images = augment(chosen, self.spec.augmentation, generator).contiguous(memory_format=LAYOUT)
+        images = augment(chosen, self.spec.augmentation, generator).contiguous(memory_format=self.layout)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.task.steps, self.spec)
         self.net.train()
@@ -193,7 +193,7 @@ class _Training:
         logits = []
         for start in range(0, len(images), SCORE_BATCH):
             block = _tensor(images.take(np.arange(start, min(start + SCORE_BATCH, len(images))))).to(self.device)
-            batch = self._standardised(block).contiguous(memory_format=LAYOUT)
+            batch = self._standardised(block).contiguous(memory_format=self.layout)
             with self._precision():
                 logits.append(self.net(batch)[:, 0].double())
         return torch.cat(logits).sigmoid().float().cpu().numpy() if logits else np.zeros(0, np.float32)

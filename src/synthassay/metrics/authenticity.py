@@ -23,7 +23,7 @@ from synthassay.metrics.intervals import (
     share_interval,
     t_interval,
 )
-from synthassay.metrics.neighbours import Comparison, SetDescription, Variant, compare, describe
+from synthassay.metrics.neighbours import Neighbourhoods, Variant, describe, nearest_rows
 from synthassay.metrics.points import TIE, centred_points, checked_features
 
 
@@ -51,11 +51,14 @@ class Authenticity:
 
 
 def authenticity_from(
-    synthetic: SetDescription, train: SetDescription, comparison: Comparison, variant: Variant
+    units: NDArray[np.int64], nearest: NDArray[np.int64], distances: NDArray[np.float64], train: Neighbourhoods
 ) -> Authenticity:
-    """Authenticity from what was found in one visit; indices of ``nearest`` point into ``train``."""
-    own = train.hoods[variant].nearest[comparison.nearest]
-    return Authenticity(own < comparison.distances * (1 - TIE), synthetic.points.units)
+    """Authenticity from nearest neighbours.
+
+    ``units``: ``[m]`` of the synthetic rows; ``nearest``: ``[m]`` the *training* row nearest to each, at the squared
+    ``distances``; ``train``: neighbourhoods of the training rows under the wanted variant.
+    """
+    return Authenticity(train.nearest[nearest] < distances * (1 - TIE), units)
 
 
 def authenticity(
@@ -64,8 +67,7 @@ def authenticity(
 ) -> Authenticity:  # fmt: skip
     """Authenticity of ``[m, d]`` synthetic features against the ``[n, d]`` features that were trained on."""
     centre = checked_features("train", train).mean(axis=0)
-    sides = []
-    for name, features, units in (("train", train, train_units), ("synthetic", synthetic, synthetic_units)):
-        points = centred_points(name, features, units, centre)
-        sides.append(describe(points, np.ones((len(points), 1), np.bool_), 1))
-    return authenticity_from(sides[1], sides[0], compare(sides[1], sides[0]), variant)
+    real = centred_points("train", train, train_units, centre)
+    made = centred_points("synthetic", synthetic, synthetic_units, centre)
+    known = describe(real, np.ones((len(real), 1), np.bool_), 1)
+    return authenticity_from(made.units, *nearest_rows(made, real), known.hoods[variant])

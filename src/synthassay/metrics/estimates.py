@@ -66,7 +66,9 @@ def estimate_all(
             value, interval = scores[variant].value(score), scores[variant].interval(score, spec.confidence)
             found[score, variant] = Estimate(value, interval, units)
         if trained_on:
-            share = authenticity_from(synthetic, real, comparison, variant)
+            share = authenticity_from(
+                synthetic.points.units, comparison.nearest, comparison.distances, real.hoods[variant]
+            )
             found["authenticity", variant] = Estimate(
                 share.value, share.interval(spec.confidence), synthetic.points.n_units,
                 "patient" if synthetic.points.clustered else "image",

@@ -1,9 +1,9 @@
 """Fidelity of a set under test: every metric, variant, reference and group, with intervals and floors.
 
 The headline compares with held-out test patients; the comparison with generator-train rewards copying and stands
-beside it. Beside each value stands the floor: real control images of the same number against the same reference. A
-group that is too small is absent, never 0; an absent group has one row for each metric, under the patient-aware
-variant.
+beside it. An interval is for the value expected at these counts with the generator fixed. Beside each value stands the
+floor: real control images of the same number against the same reference. A group that is too small is absent, never 0;
+an absent group has one row for each metric, under the patient-aware variant.
 """
 
 from collections.abc import Iterable, Iterator
@@ -155,6 +155,8 @@ def _filled(row: MetricResult, estimate: Estimate, floor: Estimate | None, notes
     """``row`` with a value, its interval, its floor and its notes."""
     interval = estimate.interval
     descriptive = estimate.units < MIN_PATIENTS_FOR_INFERENCE
+    if floor and not descriptive and floor.units < MIN_PATIENTS_FOR_INFERENCE:
+        notes = (*notes, f"the floor is descriptive: it rests on {floor.units} patients")
     return replace(
         row, value=estimate.value, ci_low=interval.low, ci_high=interval.high, ci_method=interval.method,
         n_patients=estimate.units, resampling_unit=estimate.unit, status="descriptive" if descriptive else "ok",

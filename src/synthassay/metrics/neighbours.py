@@ -135,6 +135,15 @@ def compare(synthetic: SetDescription, real: SetDescription) -> Comparison:
     )  # fmt: skip
 
 
+def nearest_rows(x: Points, y: Points) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For each row of ``x`` the nearest row of ``y`` and its squared distance."""
+    found, squares = np.zeros(len(x), np.int64), np.zeros(len(x))
+    for rows in x.blocks(len(y)):
+        distances = squared_distances(x, y, rows, inner_products(x, y, rows))
+        found[rows], squares[rows] = distances.argmin(axis=1), distances.min(axis=1)
+    return found, squares
+
+
 def _reach(side: SetDescription, variant: Variant) -> NDArray[np.float64]:
     radii = side.hoods[variant].radii
     return np.asarray(np.where(side.kept[:, : radii.shape[1]], radii, 0.0).max(axis=1))

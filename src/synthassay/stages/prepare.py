@@ -4,7 +4,10 @@ from pathlib import Path
 
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.errors import UserError
+from synthassay.generators.external_files import read_trained_on
+from synthassay.generators.external_specs import ExternalSpec
 from synthassay.records import Cohort
+from synthassay.specs import digest_of
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_cohort, save_cohort
@@ -18,17 +21,31 @@ def prepare(context: RunContext) -> tuple[Cohort, StageOutput]:
     root = _root(context, spec)
     from synthassay.cohorts.prepare import prepare_cohort, source_fingerprint
 
+    trained_on = _trained_on(context)
     inputs = {"source": source_fingerprint(spec, root)}
+    if trained_on is not None:
+        inputs["trained_on"] = digest_of(sorted(trained_on))
     key = StageKey("prepare", VERSION, spec.to_key(), inputs)
 
     def build(workdir: Path) -> None:
         scratch = workdir / ".reading"
         scratch.mkdir(exist_ok=True)
-        cohort = prepare_cohort(spec, root, context.keys, scratch, context.resources, context.progress)
+        cohort = prepare_cohort(spec, root, context.keys, scratch, context.resources, context.progress, trained_on)
         save_cohort(cohort, workdir)
 
     output = context.note(context.store.run(key, build))
     return load_cohort(output.path), output
+
+
+def _trained_on(context: RunContext) -> tuple[str, ...] | None:
+    """Source ids of the patients that an external set's generator has seen; they decide who is generator-train."""
+    lists = {spec.trained_on for spec in context.spec.generators if isinstance(spec, ExternalSpec) and spec.trained_on}
+    if len(lists) > 1:
+        raise UserError(
+            "the external sets of this run were trained on different patients, so they have no common "
+            "generator-train.\nRun them one by one and use `synthassay compare`."
+        )
+    return read_trained_on(Path(lists.pop()).expanduser()) if lists else None
 
 
 def _root(context: RunContext, spec: CohortSpec) -> Path:

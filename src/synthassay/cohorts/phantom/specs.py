@@ -87,10 +87,10 @@ class PhantomSpec(Spec):
     texture_beta: float = Field(
         default=3.0, ge=0, le=5
     )  # power spectrum of the background texture falls as 1 / f**beta
-    texture_strength: float = Field(default=0.09, ge=0, le=0.5)  # standard deviation, relative to the tissue's signal
-    lesion_radius_mm: tuple[float, float] = (7.0, 13.0)  # at the first study, uniform
-    lesion_contrast: tuple[float, float] = (0.12, 0.30)  # signal added at the centre, uniform; white matter has 0.42
-    lesion_growth: tuple[float, float] = (0.05, 0.25)  # relative growth of the radius from one study to the next
+    texture_strength: float = Field(default=0.06, ge=0, le=0.5)  # standard deviation, relative to the tissue's signal
+    lesion_radius_mm: tuple[float, float] = (10.0, 17.0)  # at the first study, uniform
+    lesion_contrast: tuple[float, float] = (0.07, 0.50)  # signal added at the centre, uniform; white matter has 0.42
+    lesion_growth: tuple[float, float] = (0.03, 0.15)  # relative growth of the radius from one study to the next
     pose_shift_mm: float = Field(default=2.0, ge=0, le=10)  # standard deviation of the head's position in the scanner
     pose_rotation_deg: float = Field(default=2.0, ge=0, le=15)  # standard deviation of its rotation in the plane
 

@@ -1,0 +1,70 @@
+import pytest
+
+from synthassay.cohorts.labels import Classes, find_classes, labels_of
+from synthassay.cohorts.sources import Image, Plane, Source
+from synthassay.cohorts.specs import LabelSpec
+from synthassay.errors import UserError
+
+
+def sources(*labels: str | None) -> list[Source]:
+    return [Source(path=f"{i}", patient="p", study="s", series="x", label=text) for i, text in enumerate(labels)]
+
+
+def images(found: list[Source], mask_pixels: tuple[int, ...] = ()) -> list[Image]:
+    counts = mask_pixels or (0,) * len(found)
+    planes = [
+        Plane(frame=0, slice_index=None, slice_position=None, foreground=1, digest="", mask_pixels=n) for n in counts
+    ]
+    return [Image(source=s, plane=p, sha256="", chunk=0, row=0) for s, p in zip(found, planes, strict=True)]
+
+
+def test_values_become_the_named_classes_in_order(scans):
+    spec = scans.dicom_spec(label=LabelSpec(names=("well", "ill"), values=("0", "1"), positive="ill"))
+    classes, kept, refused = find_classes(sources("1.0", "0", "2", "", None), spec)
+    assert classes == Classes(("well", "ill"), 1, ("0", "1"))
+    assert labels_of(images(kept), classes, spec) == [1, 0]
+    assert [row.found for row in refused] == ["another value", "no label", "no label"]
+
+
+def test_without_names_the_values_found_are_the_classes_sorted_as_numbers(scans):
+    spec = scans.dicom_spec()
+    assert find_classes(sources("10", "2", "1"), spec)[0] == Classes(("1", "2", "10"), 2, ("1", "2", "10"))
+    assert find_classes(sources("nevus", "melanoma"), spec)[0].names == ("melanoma", "nevus")
+
+
+def test_masks_give_two_classes_by_the_fewest_pixels(scans):
+    spec = scans.bids_spec()
+    spec = spec.model_copy(update={"label": spec.label.model_copy(update={"mask_min_pixels": 3})})
+    classes, kept, _ = find_classes(sources(None, None, None), spec)
+    assert classes.names == ("no tumour", "tumour")
+    assert labels_of(images(kept, (0, 2, 3)), classes, spec) == [0, 0, 1]
+
+
+def test_unlabelled_cohorts_have_one_name_and_no_label(scans):
+    spec = scans.dicom_spec(label=LabelSpec(source="none"))
+    classes, kept, refused = find_classes(sources(None, "x"), spec)
+    assert classes.names == ("unlabelled",)
+    assert labels_of(images(kept), classes, spec) == [-1, -1]
+    assert refused == []
+
+
+def test_one_class_only_is_a_users_mistake(scans):
+    spec = scans.dicom_spec()
+    classes, kept, _ = find_classes(sources("1", "1"), spec)
+    with pytest.raises(UserError, match="all 2 images have the label '1'; at least two classes"):
+        labels_of(images(kept), classes, spec)
+
+
+def test_labels_that_nothing_matches_are_a_users_mistake(scans):
+    spec = scans.dicom_spec(label=LabelSpec(names=("well", "ill")))
+    with pytest.raises(UserError, match=r"none of 2 labels is one of cohort\.label\.values 'well', 'ill'"):
+        find_classes(sources("0", "1"), spec)
+    with pytest.raises(UserError, match="none of 2 scans has a label"):
+        find_classes(sources("", None), spec)
+    with pytest.raises(UserError, match="positive=sick is not one of the classes 0, 1"):
+        find_classes(sources("0", "1"), scans.dicom_spec(label=LabelSpec(positive="sick")))
+
+
+def test_a_column_of_ids_is_not_taken_for_a_label(scans):
+    with pytest.raises(UserError, match="101 different values"):
+        find_classes(sources(*[f"id{i}" for i in range(101)]), scans.dicom_spec())

@@ -1,0 +1,62 @@
+"""Real scans beside the checkout. Counts are those of the data's own documentation."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from synthassay.cohorts.dicom import read_header, read_images
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, LabelSpec
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+pytestmark = [
+    pytest.mark.shared_data,
+    pytest.mark.skipif(not DATA.is_dir(), reason="needs the real scans in ../shared/data"),
+]
+
+
+def shipped(name: str, *overrides: str) -> CohortSpec:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
+
+
+@pytest.mark.slow
+def test_lgg_mri(prepare):
+    cohort = prepare(shipped("lgg_mri", "cohort.slices.min_foreground=0"), DATA / "lgg_mri")
+    assert (len(cohort.images), Counter(cohort.images.labels.tolist())) == (2634, {0: 1722, 1: 912})
+    patients = {record.patient_id: record.site for record in cohort.records}
+    assert Counter(patients.values()) == {
+        "Henry Ford Hospital": 36, "Case Western - St Joseph's": 27, "Thomas Jefferson University": 13
+    }  # fmt: skip
+    assert set(cohort.split("external").groups["site"].tolist()) == {"Case Western - St Joseph's"}
+    assert len(set(cohort.split("external").patients.tolist())) == 27
+
+
+def test_ham10000_subset(prepare):
+    cohort = prepare(shipped("ham10000", "cohort.max_patients=60"), DATA / "ham10000")
+    assert set(cohort.images.groups["device"].tolist()) == {"rosendahl", "vidir_modern"}
+    assert any("Site and device coincide" in note for note in cohort.notes)
+    assert any("Ids are of lesions" in note for note in cohort.notes)
+
+
+def test_four_manufacturers_are_read_without_labels(prepare):
+    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null", "cohort.slices.min_foreground=0")
+    cohort = prepare(spec, DATA / "dicom_vendors")
+    makers = {device.split()[0] for device in cohort.images.groups["device"].tolist()}
+    assert makers == {"GE", "Philips", "Siemens", "Toshiba"}
+    assert len(cohort.images) == 409  # 321 single images, and 64 + 4 * 6 frames
+    assert Counter(row.field for row in cohort.quarantined) == {"ImageType": 17, "file": 1}
+
+
+def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monkeypatch):
+    monkeypatch.setattr("synthassay.cohorts.dicom._refusal", lambda header, spec: None)  # the image is a mosaic
+    spec = DicomSpec(name="vendors", size=384, label=LabelSpec(source="none"))
+    folder = DATA / "dicom_vendors" / "siemens_trio_transfer_syntaxes"
+    pixels = []
+    for number in (1, 2, 3, 4, 7, 9):  # little endian (explicit, implicit), big endian, RLE, JPEG-LS, JPEG 2000
+        pixels.append(read_images(folder, read_header(folder, f"{number}.dcm", spec), spec).pixels)
+    assert all(np.array_equal(other, pixels[0]) for other in pixels[1:])

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from pydantic import ValidationError
+
+from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.cohorts.specs import (
+    CohortSpec,
+    DicomSpec,
+    ImagesSpec,
+    LabelSpec,
+    NiftiSpec,
+    SplitSpec,
+    TableSpec,
+    WindowSpec,
+)
+from synthassay.specs import digest_of
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def shipped(name: str, *overrides: str) -> CohortSpec:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("dicom", DicomSpec), ("nifti", NiftiSpec), ("images", ImagesSpec), ("lgg_mri", NiftiSpec),
+     ("ham10000", ImagesSpec), ("phantom", DicomSpec)],
+)  # fmt: skip
+def test_every_shipped_cohort_is_a_valid_spec_called_after_its_file(name, kind):
+    spec = shipped(name)
+    assert type(spec) is kind
+    assert (spec.name, spec.root) == (name, None)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dicom", DicomSpec), ("nifti", NiftiSpec), ("images", ImagesSpec)])
+def test_the_files_to_learn_from_show_every_field(name, kind):
+    text = (CONF / "cohort" / f"{name}.yaml").read_text()
+    missing = [field for field in kind.model_fields if f"\n{field}:" not in text]
+    assert missing == []
+
+
+def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospitals():
+    spec = shipped("phantom")
+    assert isinstance(spec, DicomSpec)
+    assert spec.phantom is not None
+    assert spec.phantom.model_fields_set == set(PhantomSpec.model_fields)
+    hospitals = {site.institution for site in spec.phantom.sites}
+    assert set(spec.split.external_sites) < hospitals
+
+
+def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line():
+    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    assert spec.table is None
+
+
+def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is():
+    key = digest_of(shipped("dicom").to_key())
+    assert digest_of(shipped("dicom", "cohort.root=/data", "cohort.key_file=/k").to_key()) == key
+    for change in ("cohort.size=32", "cohort.split.seed=1", "cohort.window.low=1", "cohort.table.label=x",
+                   "cohort.slices.every_n=2", "cohort.site_from=StationName"):  # fmt: skip
+        assert digest_of(shipped("dicom", change).to_key()) != key
+
+
+def test_where_an_absolute_table_lies_is_not_part_of_the_key():
+    first, second = (TableSpec(path=f"/{home}/labels.csv", file="f").to_key() for home in ("a", "b"))
+    assert first == second
+    assert TableSpec(path="x/labels.csv", file="f").to_key() != first
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: WindowSpec(low=5, high=5), "must be below"),
+        (lambda: WindowSpec(low=0, high=101), "between 0 and 100"),
+        (lambda: SplitSpec(test=0.3), "add up to 1.1"),
+        (lambda: SplitSpec(generator_train=0, test=0.7), "must be above 0"),
+        (lambda: LabelSpec(names=("a", "b"), values=("1",)), "one value for each name"),
+        (lambda: LabelSpec(names=("a",)), "one class"),
+        (lambda: LabelSpec(source="mask"), "needs label.mask"),
+        (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
+        (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
+        (lambda: ImagesSpec(name="x"), "needs table.path"),
+        (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
+        (lambda: ImagesSpec(name="../x", label=LabelSpec(source="none")), "pattern"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(build, message):
+    with pytest.raises(ValidationError, match=message):
+        build()
