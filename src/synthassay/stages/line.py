@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from synthassay.errors import UserError
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
@@ -91,11 +93,12 @@ class Line:
 
     def _encode(self) -> None:
         encoder = self.context.spec.encoder.build(self.context.resources)
-        real = {name: self.cohort.split(name) for name in ("generator-train", "test", "control-a", "control-b")}
+        train = self.cohort.split("generator-train")
         self.panel = panel_sets(self.context, self.cohort)
         images = {
-            **real,
-            "generator-train, mirrored": mirrored(real["generator-train"]),
+            "generator-train": train,
+            "generator-train, mirrored": mirrored(train),
+            "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,
             **self.panel,
@@ -103,6 +106,11 @@ class Line:
         for name, image_set in images.items():
             if len(image_set):
                 self.features[name] = encode(self.context, encoder, image_set)
+        for half in ("control-a", "control-b"):  # their images were encoded as part of both
+            part = self.cohort.split(half)
+            if len(part):
+                rows = np.isin(self.features["control"].ids, part.ids)
+                self.features[half] = self.features["control"].take(rows, name=part.name, content_id=part.content_id)
 
     def _score(self) -> None:
         scorer = Scorer(self.context, self.features)
