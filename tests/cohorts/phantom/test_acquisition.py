@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from synthassay.cohorts.phantom.acquisition import STORED_MAX, acquire, coil_shading, stored_values
+from synthassay.cohorts.phantom.acquisition import acquire, coil_shading, stored_values
 from synthassay.cohorts.phantom.scene import AIR
-from synthassay.cohorts.phantom.specs import DeviceModel
+from synthassay.cohorts.phantom.specs import STORED_MAX, DeviceModel
 
 from .conftest import Written
 

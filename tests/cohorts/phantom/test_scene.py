@@ -6,7 +6,6 @@ from scipy.spatial.distance import cdist
 from synthassay.cohorts.phantom.anatomy import Anatomy, draw_anatomy
 from synthassay.cohorts.phantom.lesion import draw_lesion
 from synthassay.cohorts.phantom.scene import (
-    FAT,
     FIELD_OF_VIEW_MM,
     FLUID,
     Pose,
@@ -84,7 +83,7 @@ def test_second_study_of_a_patient_is_told_apart_from_other_patients_but_is_no_c
     distance = cdist(images[second.index], images[first.index])
     nearest = first.patient.to_numpy()[distance.argmin(1)]
     assert len(second) > 30
-    assert (nearest == second.patient.to_numpy()).mean() > 0.8  # by chance 1 in 120
+    assert (nearest == second.patient.to_numpy()).mean() > 0.5  # by chance 1 in 120
     own = second.patient.to_numpy()[:, None] == first.patient.to_numpy()[None]
     assert distance[own].min() > 0.1
     assert distance[own].mean() < 0.6 * distance[~own].mean()

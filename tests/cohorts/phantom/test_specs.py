@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from synthassay.cohorts.phantom.specs import PhantomSpec, SitePlan
+from synthassay.cohorts.phantom.specs import DeviceModel, PhantomSpec, SitePlan
 
 
 def test_default_phantom_has_three_hospitals_and_two_vendors_with_a_device_each():
@@ -49,3 +49,8 @@ def test_key_holds_the_fields_of_sites_and_devices(site: SitePlan):
     other = PhantomSpec(sites=(site.model_copy(update={"prevalence": 0.123}),))
     assert one.to_key() != other.to_key()
     assert one.to_key()["devices"][0]["blur_px"] == one.devices[0].blur_px
+
+
+def test_device_whose_values_would_overflow_is_refused():
+    with pytest.raises(ValidationError, match="full signal would be stored"):
+        DeviceModel(manufacturer="M", model="1", gain=1000.0, rescale_slope=0.1)

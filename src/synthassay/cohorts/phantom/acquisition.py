@@ -4,10 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from synthassay.cohorts.phantom.specs import DeviceModel
-
-STORED_BITS = 12
-STORED_MAX = (1 << STORED_BITS) - 1
+from synthassay.cohorts.phantom.specs import STORED_MAX, DeviceModel
 
 
 def coil_shading(rng: np.random.Generator, size: int, amplitude: float) -> NDArray[np.float64]:

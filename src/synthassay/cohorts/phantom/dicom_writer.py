@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-from synthassay.cohorts.phantom.acquisition import STORED_BITS
 from synthassay.cohorts.phantom.plan import Patient, Study
 from synthassay.cohorts.phantom.scene import FIELD_OF_VIEW_MM, pixel_spacing_mm
-from synthassay.cohorts.phantom.specs import DeviceModel
+from synthassay.cohorts.phantom.specs import STORED_BITS, DeviceModel
 
 VIEW = "AX FLAIR HEAD"
 UID_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:synthassay:digital-phantom")

@@ -11,8 +11,8 @@ import numpy as np
 from synthassay.cohorts.phantom.specs import PhantomSpec, SitePlan
 from synthassay.seeding import numpy_generator
 
-FIRST_DAY = dt.date(2018, 1, 1)  # of the studies; the span below ends in 2022, before the growth of later studies
-SPAN_DAYS = 1500
+FIRST_DAY = dt.date(2018, 1, 1)
+SPAN_DAYS = 1500  # within which each patient's first study falls
 FOLLOW_UP_DAYS = (90, 400)
 DAYS_PER_YEAR = 365.25
 

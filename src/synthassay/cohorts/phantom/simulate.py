@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthassay.cohorts.phantom.acquisition import acquire, stored_values
 from synthassay.cohorts.phantom.anatomy import Anatomy, draw_anatomy
@@ -110,7 +111,7 @@ def _pose(spec: PhantomSpec, patient: Patient, study: Study) -> Pose:
     return Pose(float(x), float(y), float(rotation), float(rng.normal(0, LEVEL_SD_MM)))
 
 
-def _measure(spec: PhantomSpec, image: Slice, scene: Scene) -> "np.ndarray[tuple[int, int], np.dtype[np.uint16]]":
+def _measure(spec: PhantomSpec, image: Slice, scene: Scene) -> NDArray[np.uint16]:
     patient, study = image.patient, image.study
     name = ("phantom", spec.seed, patient.site.name, patient.number)
     shading = numpy_generator(*name, "shading", study.number)  # one coil setting a study, shared by its slices

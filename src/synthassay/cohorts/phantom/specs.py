@@ -6,6 +6,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from synthassay.specs import Spec
 
+STORED_BITS = 12  # of the 16 that are allocated, as scanners do
+STORED_MAX = (1 << STORED_BITS) - 1
+
 # What DICOM allows in LO (64 characters) and SH (16): any text without backslash or control characters.
 LongText = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f\x7f]+$", max_length=64)]
 ShortText = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f\x7f]+$", max_length=16)]
@@ -23,14 +26,21 @@ class DeviceModel(Spec):
     model: LongText
     field_strength_t: float = Field(default=1.5, gt=0, le=14)
     blur_px: float = Field(default=0.6, ge=0, le=8)  # standard deviation of the Gaussian point spread, native pixels
-    noise_sigma: float = Field(
-        default=0.03, ge=0, le=1
-    )  # of each channel, in units of full signal, after the contrast curve
+    noise_sigma: float = Field(default=0.03, ge=0, le=1)  # of each channel, in units of full signal
     gamma: float = Field(default=1.0, gt=0.2, lt=5)  # contrast curve; below 1 brightens the dark tissues
     gain: float = Field(default=1000.0, gt=0)  # rescaled value of full signal
     shading: float = Field(default=0.06, ge=0, lt=1)  # relative amplitude of the smooth coil sensitivity
     rescale_slope: float = Field(default=1.0, gt=0)
     rescale_intercept: float = 0.0
+
+    @model_validator(mode="after")
+    def _full_signal_can_be_stored(self) -> Self:
+        full = (self.gain - self.rescale_intercept) / self.rescale_slope
+        if full > STORED_MAX:
+            raise ValueError(
+                f"full signal would be stored as {full:.0f}, above {STORED_MAX}; lower gain or raise slope"
+            )
+        return self
 
 
 class SitePlan(Spec):
@@ -84,9 +94,7 @@ class PhantomSpec(Spec):
     images_per_study: tuple[int, int] = (1, 1)  # fewest and most slices of a study
     slice_gap_mm: float = Field(default=5.0, gt=0, le=10)
     age_range: tuple[int, int] = (20, 85)  # years at the first study, uniform
-    texture_beta: float = Field(
-        default=3.0, ge=0, le=5
-    )  # power spectrum of the background texture falls as 1 / f**beta
+    texture_beta: float = Field(default=3.0, ge=0, le=5)  # the texture's power spectrum falls as 1 / f**beta
     texture_strength: float = Field(default=0.06, ge=0, le=0.5)  # standard deviation, relative to the tissue's signal
     lesion_radius_mm: tuple[float, float] = (10.0, 17.0)  # at the first study, uniform
     lesion_contrast: tuple[float, float] = (0.07, 0.50)  # signal added at the centre, uniform; white matter has 0.42
@@ -112,9 +120,7 @@ class PhantomSpec(Spec):
         for field, low in lowest.items():
             start, end = getattr(self, field)
             if not low <= start <= end <= highest[field]:
-                raise ValueError(
-                    f"{field}: expected {low} <= lowest <= highest <= {highest[field]}, got {start}, {end}"
-                )
+                raise ValueError(f"{field}: expected {low} <= lowest <= highest <= {highest[field]}, got {start, end}")
         return self
 
     def device_of(self, site: SitePlan) -> DeviceModel:
