@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,15 @@ from synthassay.specs import Resources
 CPU = Resources(device="cpu")
 FAMILIES = ("edm", "gan", "vae")
 BUILD = {"edm": EdmFamily, "gan": GanFamily, "vae": VaeFamily}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, and lose much where other processes want the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def toy_images(n: int = 24, channels: int = 1, dtype: str = "uint8", size: int = 16) -> ImageSet:
@@ -134,18 +144,19 @@ def test_training_killed_by_the_system_continues_to_the_same_bits(tmp_path: Path
         class Slow(toys.SilentProgress):
             def advance(self, n=1):
                 time.sleep(0.2)
-        toys.torch.set_num_threads(int(sys.argv[3]))
+        toys.torch.set_num_threads(1)
         toys.fit(toys.tiny("edm", steps=40), Path(sys.argv[2]), progress=Slow())
     """
     folder = tmp_path / "killed"
-    command = [sys.executable, "-c", textwrap.dedent(script), __file__, str(folder), str(torch.get_num_threads())]
-    process = subprocess.Popen(command)
-    deadline = time.monotonic() + 120
-    while not (folder / "checkpoint.safetensors").exists():
-        assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), __file__, str(folder)])
+    try:
+        deadline = time.monotonic() + 300
+        while not (folder / "checkpoint.safetensors").exists():
+            assert process.poll() is None, "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (folder / "model.safetensors").exists()
     fit(tiny("edm", steps=40), folder)
@@ -192,7 +203,7 @@ def test_image_i_depends_on_seed_i_and_its_condition_only(kind: str, tmp_path: P
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_condition_decides_what_is_drawn(kind: str, tmp_path: Path) -> None:
-    spec = tiny(kind, steps=120, batch_size=16, log_every=20)
+    spec = tiny(kind, steps=150, batch_size=16, log_every=30, learning_rate=1e-2 if kind == "vae" else 2e-3)
     fit(spec, tmp_path, toy_images(64))
     images = family(spec).load(tmp_path, CPU).sample(np.arange(32), {"label": np.arange(32) % 2})
     centre = images[:, 0, 6:10, 6:10].mean((1, 2))
@@ -201,7 +212,7 @@ def test_the_condition_decides_what_is_drawn(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["edm", "vae"])
 def test_the_loss_falls(kind: str, tmp_path: Path) -> None:
-    fit(tiny(kind, steps=60, batch_size=16, log_every=10), tmp_path)
+    fit(tiny(kind, steps=100, batch_size=16, log_every=10, learning_rate=5e-3), tmp_path)
     loss = losses(tmp_path)["loss"]
     assert loss[-1] < 0.7 * loss[0]
 

@@ -1,5 +1,6 @@
 """The command ``synthassay``: finds the subcommand, helps at once, and turns user mistakes into short messages."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(flag in rest for flag in HELP_FLAGS[:2]):
         print(help_of(command))
         return EXIT_OK
+    _share_cores()
     try:
         return _handler(command)(rest)
     except UserError as error:
@@ -33,6 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command continues from here", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _share_cores() -> None:
+    """Let threads that wait give up their core: spinning ones make training ten times slower beside other work.
+
+    Read by OpenMP when torch is first imported, so it is set here; a value of the user's own is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _handler(command: str) -> Callable[[list[str]], int]:

@@ -71,12 +71,7 @@ def fit_logistic(design: NDArray[np.float64], truth: NDArray[np.int64], ridge: f
 
 
 def metadata_baseline(
-    train: ImageSet,
-    validation: ImageSet,
-    tests: Mapping[Split, ImageSet],
-    spec: DownstreamSpec,
-    *,
-    positive: int = 1,
+    train: ImageSet, validation: ImageSet, tests: Mapping[Split, ImageSet], spec: DownstreamSpec, *, positive: int = 1
 ) -> list[Predictions]:
     """Logistic regression on what the table says of each image, without its pixels: arm ``"metadata"``, seed 0.
 
@@ -96,14 +91,13 @@ def metadata_baseline(
         return expit(encoding.design(images) @ weights).astype(np.float32)
 
     check = validation.take(validation.labels != UNLABELLED)
-    threshold = threshold_at_specificity(scores(check), (check.labels == positive).astype(np.int64), spec.specificity)
-    predictions = []
-    for split, images in tests.items():
-        known = images.take(images.labels != UNLABELLED)
-        if len(known):
-            predictions.append(Predictions(
-                arm="metadata", generator="", seed=0, split=split, ids=known.ids, patients=known.patients,
-                scores=scores(known), labels=(known.labels == positive).astype(np.int64), groups=known.groups,
-                threshold=threshold,
-            ))  # fmt: skip
-    return predictions
+    threshold = threshold_at_specificity(scores(check), check.labels == positive, spec.specificity)
+    known = {split: images.take(images.labels != UNLABELLED) for split, images in tests.items()}
+    return [
+        Predictions(
+            arm="metadata", generator="", seed=0, split=split, ids=images.ids, patients=images.patients,
+            scores=scores(images), labels=(images.labels == positive).astype(np.int64), groups=images.groups,
+            threshold=threshold,
+        )
+        for split, images in known.items() if len(images)
+    ]  # fmt: skip

@@ -59,5 +59,5 @@ def seeded_network(spec: NetworkSpec, shape: tuple[int, ...], seed: int) -> nn.M
             f"use cohort.size={DENSENET_SIDE} or larger, or downstream.network=resnet18"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: it would reseed the GPU for good
         return spec.build(channels)

@@ -19,6 +19,7 @@ from synthassay.errors import UserError
 from synthassay.generators.devices import autocast, compiled, place, seeded
 from synthassay.generators.family import Family, Shape, size_message
 from synthassay.generators.sampling import Draw
+from synthassay.generators.scaling import SIGMA_DATA
 from synthassay.generators.specs import VaeNetworkSpec, VaeSpec
 from synthassay.generators.training import Pace, descend, step_generator
 from synthassay.seeding import derive_seed
@@ -59,7 +60,7 @@ class ConditionalVae(VarAutoEncoder):
         self.classes, self.patch = classes, spec.patch
         self.decodeL = nn.Linear(spec.latent_size + classes, self.decodeL.out_features)
         self.to_image = nn.Conv2d(spec.channels[0], shape[0] * spec.patch**2, 3, padding=1)
-        self.log_sigma = nn.Parameter(torch.tensor(0.0))
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(SIGMA_DATA)))
 
     def posterior(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """``images`` ``[b, c, h, w]``, ``classes`` ``[b]`` → mean and log-variance ``[b, latent_size]``."""

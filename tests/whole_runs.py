@@ -1,0 +1,26 @@
+"""Whole runs of the command line on a tiny phantom."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CONFIGS = Path(__file__).resolve().parents[0] / "configs"
+PROGRAM = [sys.executable, "-m", "synthassay.cli.main"]
+
+
+def command(place: Path, verb: str, *settings: str) -> list[str]:
+    """The command line of one run whose store, keys and report lie under ``place``."""
+    return [
+        *PROGRAM, verb, "--config-dir", str(CONFIGS), "experiment=tiny",
+        f"store.root={place / 'store'}", f"store.keyring={place / 'keys'}", f"out={place / 'out'}", *settings,
+    ]  # fmt: skip
+
+
+def synthassay(place: Path, verb: str, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end; standard output and error as text."""
+    place.mkdir(parents=True, exist_ok=True)
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    takes_settings = verb not in ("compare", "doctor")
+    arguments = command(place, verb, *settings) if takes_settings else [*PROGRAM, verb, *settings]
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=place, env=variables, timeout=600)
