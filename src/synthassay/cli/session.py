@@ -19,6 +19,7 @@ def run_session(
     config: DictConfig, specs: dict[str, Any], resources: Resources, tracker: Tracker, progress: BarProgress, until: str
 ) -> str:
     """Run the line; returns (and prints, last) the report's path, or the store's when the line stops earlier."""
+    resources.torch_device()  # an absent GPU is said before any work
     use_threads(resources)
     context = RunContext(
         spec=RunSpec(**specs),

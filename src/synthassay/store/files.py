@@ -21,7 +21,7 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             text = f"the disk that holds {where} is full ({error.strerror}).\nFree some space, or choose another place "
             raise UserError(text + "with store.root=DIR and out=DIR; finished stages are kept.") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
             text = f"cannot write to {where}: {error.strerror}.\n"
             raise UserError(text + "Choose a folder that you may write to with store.root=DIR and out=DIR.") from error
         raise
