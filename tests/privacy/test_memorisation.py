@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.privacy.conftest import KINDS, World, altered, draw_people, image_set
 
 from synthassay.privacy.detector import calibrate
 from synthassay.privacy.memorisation import MemorisationOutcome, assess, assess_memorisation
 from synthassay.privacy.spaces import Space, pixel_space
 from synthassay.privacy.specs import MemorisationSpec
 from synthassay.records import ImageSet, MetricResult
+from tests.privacy.conftest import KINDS, World, altered, draw_people, image_set
 
 SPEC = MemorisationSpec(replicates=400)
 

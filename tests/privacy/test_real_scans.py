@@ -6,12 +6,12 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.privacy.conftest import KINDS, altered, image_set
 
 from synthassay.privacy.memorisation import MemorisationOutcome, assess_memorisation
 from synthassay.privacy.spaces import mirrored_images, pixel_space
 from synthassay.privacy.specs import MemorisationSpec
 from synthassay.records import ImageSet
+from tests.privacy.conftest import KINDS, altered, image_set
 
 SCANS = Path(__file__).parents[3] / "shared" / "data" / "lgg_mri"
 pytestmark = [
