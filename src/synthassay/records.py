@@ -305,6 +305,9 @@ class Progress(Protocol):
     def finish(self) -> None:
         """End the bar."""
 
+    def fork(self) -> "Progress":
+        """Another bar beside this one, for work that runs at the same time."""
+
 
 class SilentProgress:
     """A :class:`Progress` that shows nothing."""
@@ -320,3 +323,7 @@ class SilentProgress:
 
     def finish(self) -> None:
         """Ignore."""
+
+    def fork(self) -> "SilentProgress":
+        """Itself."""
+        return self

@@ -67,6 +67,10 @@ class BarProgress:
             self._bar.close()
             self._bar = None
 
+    def fork(self) -> "BarProgress":
+        """Another bar beside this one, for work that runs at the same time."""
+        return BarProgress(self.tracker)
+
 
 class _Lines:
     """Standard error for a bar that must not move: each state is a line of its own."""

@@ -8,6 +8,7 @@ from synthassay.downstream.metadata import metadata_baseline
 from synthassay.downstream.scoring import score_downstream
 from synthassay.records import Cohort, ImageSet, MetricResult, Predictions, Split
 from synthassay.stages.context import RunContext
+from synthassay.stages.parallel import Job, fill_store
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_predictions, load_results, save_predictions, save_results
 
@@ -30,7 +31,10 @@ def downstream(
     tests = {name: images for name, images in held_out.items() if len(images)}
     caveats = {name: UNKNOWN_TRAINING for name, known in train_known.items() if not known}
     arms = [arm for arm in plan_arms(train, sets, positive=cohort.positive, caveats=caveats) if _wanted(arm, sets)]
-    trained = [_train(context, arm, validation, tests, seed) for seed in spec.seeds for arm in arms]
+    trainings = [(arm, validation, tests, seed) for seed in spec.seeds for arm in arms]
+    absent = [training for training in trainings if context.store.find(_key(context, *training)) is None]
+    fill_store(context, [Job(_train, training) for training in absent])
+    trained = [_train(context, *training) for training in trainings]
     facts = {"downstream": spec.to_key(), "positive": cohort.positive, "caveats": caveats, "seed": context.spec.seed}
     inputs = {f"{i:03d}": output.key.digest for i, output in enumerate(trained)} | {"cohort": cohort.content_id}
 
@@ -53,13 +57,15 @@ def _predictions(trained: Sequence[StageOutput]) -> list[Predictions]:
     return [item for output in trained for item in load_predictions(output.path)]
 
 
+def _key(context: RunContext, arm: Arm, validation: ImageSet, tests: Mapping[Split, ImageSet], seed: int) -> StageKey:
+    spec = context.spec.downstream
+    facts = {"training": training_key(arm, validation, tests, spec, seed), "specificity": spec.specificity}
+    return StageKey("classify", VERSION, facts | {"arm": arm.name, "generator": arm.generator})
+
+
 def _train(
     context: RunContext, arm: Arm, validation: ImageSet, tests: Mapping[Split, ImageSet], seed: int
 ) -> StageOutput:
-    spec = context.spec.downstream
-    facts = {"training": training_key(arm, validation, tests, spec, seed), "specificity": spec.specificity}
-    key = StageKey("classify", VERSION, facts | {"arm": arm.name, "generator": arm.generator})
-
     def build(workdir: Path) -> None:
         scratch = workdir / ".training"
         scratch.mkdir(exist_ok=True)
@@ -67,7 +73,7 @@ def _train(
             arm,
             validation,
             tests,
-            spec,
+            context.spec.downstream,
             seed=seed,
             workdir=scratch,
             resources=context.resources,
@@ -75,4 +81,4 @@ def _train(
         )
         save_predictions(made, workdir)
 
-    return context.note(context.store.run(key, build))
+    return context.note(context.store.run(_key(context, arm, validation, tests, seed), build))

@@ -13,10 +13,11 @@ from synthassay.stages.context import RunContext
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode, mirrored
 from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
+from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Scorer
-from synthassay.stages.train import train
+from synthassay.stages.train import train, train_key
 from synthassay.store.store import StageOutput
 
 STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
@@ -77,6 +78,9 @@ class Line:
 
     def _train(self) -> None:
         images = self.cohort.split("generator-train")
+        families = [spec for spec in self.context.spec.generators if not isinstance(spec, ExternalSpec)]
+        absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
+        fill_store(self.context, [Job(train, (spec, images)) for spec in absent])
         for spec in self.context.spec.generators:
             if not isinstance(spec, ExternalSpec):
                 self.trained[spec.name] = train(self.context, spec, images)

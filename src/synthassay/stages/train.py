@@ -10,14 +10,18 @@ from synthassay.store.store import StageKey, StageOutput
 VERSION = 1
 
 
-def train(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageOutput:
-    """The trained generator of ``spec``. What only matters when sampling is not in its key."""
+def train_key(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageKey:
+    """What the trained generator depends on. What only matters when sampling is not in it."""
     inputs = {"train": images.content_id}
-    key = StageKey("train", VERSION, {"generator": spec.training_key(), "seed": context.spec.seed}, inputs)
+    return StageKey("train", VERSION, {"generator": spec.training_key(), "seed": context.spec.seed}, inputs)
+
+
+def train(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageOutput:
+    """The trained generator of ``spec``."""
 
     def build(workdir: Path) -> None:
         spec.build().fit(
             images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress
         )
 
-    return context.note(context.store.run(key, build))
+    return context.note(context.store.run(train_key(context, spec, images), build))
