@@ -76,3 +76,18 @@ def test_a_users_mistake_ends_in_a_short_message_and_exit_code_2(
     assert expected in message
     assert len(message.strip().splitlines()) <= 3
     assert "Traceback" not in error
+
+
+def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    table = capsys.readouterr().out
+    for line in (
+        "processor",
+        "gpu",
+        "DICOM JPEG 2000",
+        "encoder efficientnet-lite0",
+        "encoder fid-inception",
+        "W&B",
+        "disk",
+    ):
+        assert line in table

@@ -166,7 +166,8 @@ def test_no_identifier_leaves_the_key_folder_and_markup_is_escaped(
     assert "&lt;script&gt;alert" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
     folders = [tmp_path / "out", tmp_path / "wandb", tmp_path / "store"]
-    assert (tmp_path / "wandb").is_dir()
+    run_id = json.loads((tmp_path / "out" / "run.json").read_text())["run_id"]
+    assert any(p.name.startswith("offline-run-") and p.name.endswith(run_id) for p in (tmp_path / "wandb").rglob("*"))
     texts = {"log": (done.stdout + done.stderr).encode()}
     texts |= {str(p): p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
     found = [(where, secret) for where, data in texts.items() for secret in planted if secret.encode() in data]

@@ -45,6 +45,7 @@ class BarProgress:
             file=sys.stderr if moving else _Lines(),
             mininterval=0.2 if moving else SECONDS_BETWEEN_LINES,
             ascii=not moving,
+            position=None if moving else 0,
         )
 
     def advance(self, n: int = 1) -> None:
