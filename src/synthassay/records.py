@@ -118,11 +118,14 @@ class ImageSet:
             first = np.zeros(int(patient_index.max(initial=-1)) + 1, np.int64)
             first[patient_index[::-1]] = np.arange(len(patient_index))[::-1]
             # Patients enter by first appearance, not by pseudonym: another key must not change the content.
-            digest = content_digest(self.pixels, self.labels, first[patient_index], *self._group_arrays())
+            digest = content_digest(self.pixels, self.labels, first[patient_index], *self._columns(), self._headings())
             object.__setattr__(self, "content_id", digest)
 
-    def _group_arrays(self) -> list[NDArray[np.str_]]:
-        return [self.groups[name] for name in sorted(self.groups)]
+    def _columns(self) -> list[NDArray[Any]]:
+        return [table[name] for table in (self.groups, self.covariates) for name in sorted(table)]
+
+    def _headings(self) -> NDArray[np.str_]:
+        return np.array([*self.label_names, "|", *sorted(self.groups), "|", *sorted(self.covariates)], np.str_)
 
     def __len__(self) -> int:
         return len(self.pixels)

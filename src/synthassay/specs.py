@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
@@ -27,8 +27,8 @@ class Resources(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0  # 0: as many as this process may use
-    workers: int = 0  # processes that read scans; 0: as many as threads
+    threads: int = Field(0, ge=0)  # 0: as many as this process may use
+    workers: int = Field(0, ge=0)  # processes that read scans; 0: as many as threads
 
     def torch_device(self) -> str:
         """``"cuda"`` or ``"cpu"``; asking for an absent GPU is an error."""

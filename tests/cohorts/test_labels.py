@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from synthassay.cohorts.labels import Classes, find_classes, labels_of
@@ -63,6 +65,24 @@ def test_labels_that_nothing_matches_are_a_users_mistake(scans):
         find_classes(sources("", None), spec)
     with pytest.raises(UserError, match="positive=sick is not one of the classes 0, 1"):
         find_classes(sources("0", "1"), scans.dicom_spec(label=LabelSpec(positive="sick")))
+
+
+def test_a_label_that_may_be_an_id_is_not_quoted(scans):
+    classes, kept, _ = find_classes(sources("19800707", "19800707"), scans.dicom_spec())
+    with pytest.raises(UserError, match="all 2 images have one label; at least"):
+        labels_of(images(kept), classes, scans.dicom_spec())
+    with pytest.raises(UserError, match="positive=sick is not one of the classes 2 values found"):
+        find_classes(sources("1980", "1981"), scans.dicom_spec(label=LabelSpec(positive="sick")))
+
+
+def test_more_classes_than_half_the_patients_are_not_classes(scans):
+    def of_patients(count: int, classes: int) -> list[Source]:
+        return [replace(s, patient=s.path, label=f"c{i % classes}") for i, s in enumerate(sources(*["x"] * count))]
+
+    with pytest.raises(UserError, match="11 different values among 21 patients"):
+        find_classes(of_patients(21, 11), scans.dicom_spec())
+    assert len(find_classes(of_patients(22, 11), scans.dicom_spec())[0].names) == 11
+    assert len(find_classes(of_patients(10, 10), scans.dicom_spec())[0].names) == 10
 
 
 def test_a_column_of_ids_is_not_taken_for_a_label(scans):

@@ -122,7 +122,3 @@ def test_a_single_slice_has_no_position(tmp_path, scans, read):
     scans.volume(tmp_path / "b.nii", scans.texture(1, shape=(16, 16, 1, 1)).astype(np.float32))
     assert [plane.slice_position for name in ("a.nii", "b.nii") for plane in read(name).planes] == [None, None]
     assert np.array_equal(read("a.nii").pixels, read("b.nii").pixels)
-
-
-def test_names_in_paths_are_known_as_identifiers():
-    assert nifti.entities("sub-AB1/ses-x/sub-AB1_ses-x_T1w.nii") == ["sub-AB1", "AB1", "ses-x", "x"] * 2

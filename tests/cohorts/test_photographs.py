@@ -69,5 +69,9 @@ def test_damaged_renamed_and_huge_files_are_refused(tmp_path, scans, read):
     limits = scans.images_spec().limits.model_copy(update={"voxels": 399})
     with pytest.raises(Unreadable, match=r"limits\.voxels"):
         read("big.png", limits=limits)
+    page = Image.new("L", (10, 10))
+    page.save(tmp_path / "big.tif", save_all=True, append_images=[Image.new("L", (20, 20))])
+    with pytest.raises(Unreadable, match=r"limits\.voxels"):  # the first of its two pages is small
+        read("big.tif", limits=limits)
     with pytest.raises(Unreadable, match="not a PNG"):
         describe("notes.txt")

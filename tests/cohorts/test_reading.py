@@ -81,6 +81,20 @@ def test_files_over_the_limit_are_not_opened(arguments):
     assert [row.found for row in refused] == ["too large"]
 
 
+def test_a_file_for_which_the_memory_does_not_suffice_does_not_end_the_run(arguments, monkeypatch):
+    real = reading.READERS["images"]
+
+    def exhausted(root, source, spec):
+        if source.path == "png/003.png":
+            raise MemoryError
+        return real(root, source, spec)
+
+    monkeypatch.setitem(reading.READERS, "images", exhausted)
+    images, refused = reading.read_pixels(*arguments)
+    assert len(images) == 9
+    assert [(row.path, row.found) for row in refused] == [("png/003.png", "too large")]
+
+
 def test_processes_give_the_order_and_pixels_of_one(arguments, tmp_path):
     root, sources, spec, _, _, progress = arguments
     many = sources * 3  # enough chunks for a pool

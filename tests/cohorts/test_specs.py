@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,20 @@ def test_where_an_absolute_table_lies_is_not_part_of_the_key():
     first, second = (TableSpec(path=f"/{home}/labels.csv", file="f").to_key() for home in ("a", "b"))
     assert first == second
     assert TableSpec(path="x/labels.csv", file="f").to_key() != first
+
+
+def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
+    label = LabelSpec(source="mask", mask="Doe/{name}_mask.nii")
+    table = TableSpec(path="Doe/labels.csv", file="f")
+    spec = NiftiSpec(
+        name="x", label=label, table=table, include=("*", "*.nii.gz", "*/*.nii"), exclude=("*Doe*", "*.Doe")
+    )
+    key = spec.to_key()
+    assert key["include"] == ["*", "*.nii.gz", "*/*.nii"]
+    assert all(re.fullmatch("sha256:[0-9a-f]{16}", text) for text in key["exclude"])
+    assert "Doe" not in repr(key)
+    assert spec.exclude == ("*Doe*", "*.Doe")
+    assert digest_of(spec.model_copy(update={"exclude": ("*Roe*", "*.Doe")}).to_key()) != digest_of(key)
 
 
 @pytest.mark.parametrize(

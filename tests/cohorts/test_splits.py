@@ -53,6 +53,14 @@ def test_splits_are_disjoint_and_complete_for_any_cohort(entries, seed):
     assert plan.left_out == []
 
 
+def test_nobody_is_advised_to_give_up_the_controls():
+    for where, changes in ((everybody(("A", "x", 4)), {}),
+                           (everybody(("A", "x", 40), ("B", "x", 2)), {"small_strata": "error"})):  # fmt: skip
+        with pytest.raises(UserError, match=r"the share of cohort\.split\.validation to another") as caught:
+            assign_splits(where, SplitSpec(**changes))
+        assert "control" not in str(caught.value)
+
+
 def test_every_stratum_gets_the_shares():
     where = everybody(("A", "x", 40), ("B", "x", 20), ("B", "y", 10))
     plan = assign_splits(where, SplitSpec())

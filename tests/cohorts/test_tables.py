@@ -34,6 +34,14 @@ def test_a_missing_label_column_is_named_with_the_columns_there_are(tmp_path):
     assert rows == [{"file": "a.png"}]
 
 
+@pytest.mark.parametrize("row", ["p0123.png,melanoma", "a.png,Doe^Jane", "a.png,1", "a.png,4.5"])
+def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path, row):
+    (tmp_path / "t.csv").write_text(f"{row}\nb.png,nevus\n")
+    with pytest.raises(UserError, match="It has 2 columns, whose first row looks like data") as caught:
+        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=True)
+    assert not any(cell in str(caught.value) for cell in ("png", "melanoma", "Doe", "4.5"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"), [(b"file,label\n", "no rows"), (b"\xff\xfe\x00", "cannot be read"), (b"", "cannot be read")]
 )

@@ -37,16 +37,18 @@ def test_device_does_not_name_its_manufacturer_twice():
 
 
 @pytest.mark.parametrize(
-    ("text", "years"), [("045Y", 45.0), ("006M", 0.5), ("026W", 0.5), ("000Y", None), ("3.5", 3.5), ("x", None),
-                        (None, None), ("131Y", None), ("095Y", 90.0)],
+    ("text", "years"), [("045Y", 45.0), ("006M", 0.5), ("026W", 0.5), ("000Y", None), ("3.5", 3.0), ("023M", 1.9),
+                        ("44.97", 44.0), ("x", None), (None, None), ("131Y", None), ("095Y", 90.0)],
 )  # fmt: skip
 def test_age_strings(text, years):
-    assert age_of(text) == (None if years is None else pytest.approx(years, abs=0.01))
+    assert age_of(text) == years
 
 
 def test_age_follows_from_birth_and_study_date_where_none_is_written():
-    assert age_of("", "19800707", datetime.date(2014, 7, 7)) == pytest.approx(34, abs=0.01)
-    assert age_of("000Y", "19800707", "20140707") == pytest.approx(34, abs=0.01)
+    assert age_of("", "19800707", datetime.date(2014, 7, 7)) == 34.0
+    assert age_of("", "19800708", datetime.date(2014, 7, 7)) == 33.0
+    assert age_of("", "20130407", "20140707") == pytest.approx(1.2, abs=1e-9)
+    assert age_of("000Y", "19800707", "20140707") == 34.0
     assert age_of("", "20200101", "20140707") is None
 
 

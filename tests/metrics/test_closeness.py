@@ -83,8 +83,9 @@ def test_honest_and_bad_sets_are_flagged_at_most_as_often_as_the_level(make_coho
 
 def test_without_train_it_says_so(sets):
     row = row_for(sets["control"], sets, train=None)
-    assert (row.status, row.value) == ("absent", None)
+    assert (row.status, row.value) == ("insufficient evidence", None)
     assert "not known which patients" in row.note
+    assert "generator.trained_on" in row.note
 
 
 def test_few_patients_are_descriptive(sets):

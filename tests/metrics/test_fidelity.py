@@ -7,7 +7,7 @@ import pytest
 
 from synthassay.errors import UserError
 from synthassay.metrics.cache import ReferenceCache
-from synthassay.metrics.fidelity import score_fidelity
+from synthassay.metrics.fidelity import UNKNOWN_TEST, score_fidelity
 from synthassay.metrics.groups import whole_patient_subset
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import identity_differences
@@ -116,11 +116,16 @@ def test_a_floor_of_few_patients_is_said_to_be_descriptive(sets, cohort):
     assert "the floor is descriptive: it rests on 15 patients" in row.note
 
 
-def test_without_train_its_rows_are_absent(sets, cohort):
-    rows = [r for r in score(cohort.synthetic("gan", 60), sets, train=None) if r.reference == "generator-train"]
+def test_without_train_the_evidence_against_it_is_insufficient_and_test_may_flatter(sets, cohort):
+    everything = score(cohort.synthetic("gan", 60), sets, train=None)
+    rows = [r for r in everything if r.reference == "generator-train"]
     assert {r.metric for r in rows} == BOTH | {"authenticity", "frechet_distance", "closer_to_train"}
-    assert {r.status for r in rows} == {"absent"}
-    assert all("trained on" in r.note for r in rows)
+    assert {(r.status, r.value) for r in rows} == {("insufficient evidence", None)}
+    assert all("trained on" in r.note and "generator.trained_on" in r.note for r in rows)
+    against_test = [r for r in everything if r.reference == "test" and r.value is not None]
+    assert against_test
+    assert all(UNKNOWN_TEST in r.note for r in against_test)
+    assert not any(UNKNOWN_TEST in r.note for r in score(cohort.synthetic("gan", 60), sets))
 
 
 def test_fewer_rows_than_columns_leave_frechet_without_interval(make_cohort):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from synthassay.records import MetricResult
-from synthassay.reports.data import CohortSummary, ReportData, SetSummary
+from synthassay.reports.data import CohortSummary, LossCurve, ReportData, SetSummary
 from synthassay.reports.html import write_report
 
 EVIL = "<script>alert(1)</script>"
@@ -187,3 +187,35 @@ def test_a_report_of_more_than_a_thousand_rows_is_written_in_eight_seconds_of_on
     started = time.process_time()
     write_report(made_up, tmp_path)
     assert time.process_time() - started < 8
+
+
+def test_a_run_of_controls_only_is_a_whole_page(made_up, tmp_path):
+    controls = [item for item in made_up.sets if item.origin == "control"]
+    names = {item.name for item in controls} | {"real"}
+    data = replace(made_up, title="phantom: ", sets=controls, losses=(),
+                   results=[row for row in made_up.results if row.generator in names],
+                   grids=[cell for cell in made_up.grids if cell.set_name in names],
+                   pairs=[pair for pair in made_up.pairs if pair.generator in names])  # fmt: skip
+    for audience in ("internal", "release"):
+        text = write_report(replace(data, audience=audience), tmp_path / audience).read_text()
+        assert "<title>phantom" in text
+        assert "phantom:</" not in text
+        assert "Controls only, on phantom" in text
+        assert 'id="fidelity"' in text
+
+
+def test_only_a_released_report_may_be_read_by_others(made_up, tmp_path):
+    small = replace(made_up, results=made_up.results[:1], grids=(), pairs=(), losses=())
+    for audience, others in (("internal", False), ("release", True)):
+        folder = write_report(replace(small, audience=audience), tmp_path / audience).parent
+        assert {bool(path.stat().st_mode & 0o044) for path in folder.iterdir()} == {others}
+
+
+def test_text_that_looks_like_a_back_reference_stands_in_a_figure_as_it_is(made_up, tmp_path):
+    name = "a\\1\\g<0>"
+    rows = [replace(row, generator=name) for row in made_up.results
+            if row.metric in ("kid", "recall") and row.group == "all" and row.generator == "edm"]  # fmt: skip
+    sets = [SetSummary(name=name, origin="generator", images=4, units=4)]
+    curves = [LossCurve(generator=name, columns={"step": np.arange(3.0), "loss": np.ones(3)})]
+    data = replace(made_up, sets=sets, results=rows, grids=(), pairs=(), losses=curves)
+    assert "a\\1\\g&lt;0&gt;" in write_report(data, tmp_path).read_text()

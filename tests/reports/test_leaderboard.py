@@ -1,10 +1,12 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
 
 from synthassay.errors import UserError
 from synthassay.records import MetricResult, identity
+from synthassay.reports import runs
 from synthassay.reports.data import SetSummary
 from synthassay.reports.leaderboard import compare
 from synthassay.reports.ranking import boards, place
@@ -153,6 +155,49 @@ def test_a_folder_that_is_no_run_says_what_to_do(tmp_path, content, words):
         compare([tmp_path], tmp_path / "l.html")
     assert words in str(caught.value)
     assert str(caught.value).count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("value", "0.1"), ("value", True), ("ci_low", [1]), ("floor", 10**400), ("n_real", 1.5), ("seed", "x"),
+     ("generator", 7), ("note", None), ("status", "fine"), ("family", {}), ("higher_is_better", 1), ("identity", "x"),
+     ("identity", None)],
+)  # fmt: skip
+def test_a_field_of_another_kind_is_refused(write, tmp_path, field, value):
+    folder = write("a", [KID])
+    document = json.loads((folder / "results.json").read_text())
+    document["results"][0][field] = value
+    (folder / "results.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match="misnames a field") as caught:
+        read_run(folder)
+    assert str(caught.value).count("\n") <= 2
+
+
+def test_a_number_that_is_not_finite_is_refused(write):
+    folder = write("a", [KID])
+    path = folder / "results.json"
+    path.write_text(path.read_text().replace('"value": 0.012', '"value": 1e999'))
+    with pytest.raises(UserError, match="value holds something else"):
+        read_run(folder)
+
+
+def test_results_that_would_exhaust_the_reader_are_refused(write, tmp_path, monkeypatch):
+    (tmp_path / "results.json").write_text("[" * 200_000)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_run(tmp_path)
+    folder = write("a", [KID, replace(KID, generator="gan")])
+    monkeypatch.setattr(runs, "MAX_ROWS", 1)
+    with pytest.raises(UserError, match="at most 1 rows"):
+        read_run(folder)
+    monkeypatch.setattr(runs, "MAX_BYTES", 100)
+    with pytest.raises(UserError, match="larger than"):
+        read_run(folder)
+
+
+def test_a_pipe_is_not_waited_on(tmp_path):
+    os.mkfifo(tmp_path / "results.json")
+    with pytest.raises(UserError, match="holds no results"):
+        read_run(tmp_path)
 
 
 def test_an_unknown_field_in_results_is_refused(write, tmp_path):

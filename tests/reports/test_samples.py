@@ -51,6 +51,21 @@ def test_a_set_without_sites_is_shown_in_the_rows_of_every_site(made_up):
     ]
 
 
+def test_images_without_a_label_have_rows_of_their_own(made_up):
+    images = np.zeros((1, 1, 4, 4), np.uint8)
+    cells = [GridCell(set_name="real", label="l", site=s, images=images) for s in ("A", "B")]
+    cells += [GridCell(set_name="elsewhere", label="no label", site=s, images=images) for s in ("", "A")]
+    cells.append(GridCell(set_name="bare", label="no label", site="", images=images))
+    grid = samples(replace(made_up, grids=cells))
+    assert [column.name for column in grid.columns] == ["real", "elsewhere", "bare"]
+    assert [(row.label, row.site, [c is not None for c in row.cells]) for row in grid.rows] == [
+        ("l", "A", [True, False, False]),
+        ("l", "B", [True, False, False]),
+        ("no label", "", [False, True, True]),
+        ("no label", "A", [False, True, True]),
+    ]
+
+
 def test_small_images_are_shown_as_pixels_and_large_ones_smoothly(made_up):
     for size, kind in ((64, "pixelated"), (256, "smooth")):
         cell = GridCell(set_name="edm", label="l", site="", images=np.zeros((1, 1, size, size), np.uint8))

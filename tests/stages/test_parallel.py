@@ -1,9 +1,15 @@
 """Jobs in processes of their own: the same bits, errors passed on, nothing left behind by a kill."""
 
+import fcntl
 import shutil
+import time
 from pathlib import Path
 
-from tests.whole_runs import synthassay
+import pytest
+
+from tests.whole_runs import command, kill_when, synthassay
+
+pytestmark = pytest.mark.xdist_group("whole runs")
 
 SETTINGS = ("generators=[gan,vae]", "out=null")
 
@@ -32,3 +38,25 @@ def test_an_error_in_a_process_is_a_short_message_and_keeps_the_other_training(f
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "learning_rate" in done.stderr
+
+
+def test_a_killed_run_leaves_no_process_that_holds_its_locks(finished: Path, tmp_path: Path) -> None:
+    for kind in ("phantom", "prepare"):
+        shutil.copytree(finished / "store" / kind, tmp_path / "store" / kind)
+    slow = ("budget.generators.gan.steps=5000", "budget.generators.vae.steps=5000", "resources.threads=2")
+    kill_when(command(tmp_path, "train", *SETTINGS, *slow), tmp_path, "train")
+    deadline = time.monotonic() + 15
+    while held_locks(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not held_locks(tmp_path)
+
+
+def held_locks(place: Path) -> list[str]:
+    held = []
+    for path in (place / "store" / "locks").iterdir():
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(path.name)
+    return held

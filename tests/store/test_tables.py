@@ -54,6 +54,17 @@ def test_content_does_not_depend_on_pseudonyms_but_on_patients() -> None:
     assert renamed.content_id == made.content_id != merged.content_id
 
 
+def test_content_follows_label_names_groups_and_covariates() -> None:
+    made = images()
+    ids = {
+        made.content_id,
+        replace(made, label_names=("none", "tumour"), content_id="").content_id,
+        replace(made, groups={"device": made.groups["site"]}, content_id="").content_id,
+        replace(made, covariates={"age": made.covariates["age"] + 1}, content_id="").content_id,
+    }
+    assert len(ids) == 4
+
+
 def test_cohort_round_trip(tmp_path: Path) -> None:
     cohort = Cohort(
         name="toy",

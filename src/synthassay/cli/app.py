@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -24,10 +25,12 @@ def run_app(command: str, arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we print them short
     until = "report" if command == "run" else command
     mistakes: list[UserError] = []
+    begun: list[bool] = []
 
     def task(config: DictConfig) -> str | None:
         from synthassay.cli.runner import run_cell
 
+        begun.append(True)
         try:
             return run_cell(config, until)
         except Exception as error:
@@ -43,6 +46,15 @@ def run_app(command: str, arguments: list[str]) -> int:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
         raise _own_cause(error) or UserError(explain_config_error(error)) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
+    except OSError as error:
+        if begun:
+            raise
+        raise UserError(
+            f"cannot begin: {error.strerror} ({error.filename}).\n"
+            "Choose a folder that you may write to with store.root=DIR."
+        ) from error
     finally:
         sys.argv = saved
         GlobalHydra.instance().clear()

@@ -28,7 +28,7 @@ commands:
 {_LIST}
 
 first steps:
-  synthassay run                                           the embedded digital phantom, about seven CPU minutes
+  synthassay run experiment=phantom_demo                   the embedded digital phantom, about seven CPU minutes
   synthassay run experiment=lgg_mri cohort.root=DIR        brain MRI (BIDS NIfTI), tumour slices, three hospitals
   synthassay run cohort=dicom cohort.root=DIR generator=edm            your own DICOM folder, one generator
   synthassay run cohort=nifti cohort.root=DIR generator=external generator.root=DIR    a set that others generated
@@ -60,7 +60,7 @@ _SWEEP = """\
 sweeps:
   synthassay run -m generator=edm,gan,vae seed=0,1,2
   synthassay run -m hydra/launcher=slurm hydra.launcher.partition=gpu generator=edm,gan,vae seed=0,1,2
-  synthassay compare runs/*/            then ranks the cells
+  synthassay compare runs/*/            then ranks the cells (folders without results are left out)
 """
 
 _COMPARE = """\

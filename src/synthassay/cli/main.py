@@ -61,7 +61,8 @@ def _handler(command: str) -> Callable[[list[str]], int]:
 
 
 def _complain(text: str) -> int:
-    lines = [line for line in text.splitlines() if line.strip()]
+    printable = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)  # names of files are untrusted
+    lines = [line for line in printable.splitlines() if line.strip()]
     print("\n".join(["synthassay: " + lines[0], *("  " + line for line in lines[1:])]), file=sys.stderr)
     return EXIT_USER
 

@@ -13,9 +13,15 @@ from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
 from synthassay.errors import UserError
 from synthassay.specs import Resources
 
+AUDIENCES = ("internal", "release")
+MODES = ("online", "offline", "disabled")
+
 
 def run_cell(config: DictConfig, until: str) -> str:
     """Run the line up to the stage ``until`` and print what it left; returns the path printed last."""
+    audience = config.report.audience
+    if audience not in AUDIENCES:
+        raise UserError(f"report.audience={audience} is unknown; it is one of: {', '.join(AUDIENCES)}")
     tracker = make_tracker(config)
     progress = BarProgress(tracker)
     progress.note(
@@ -50,14 +56,15 @@ def _build(node: DictConfig) -> Any:
 def generator_nodes(config: DictConfig) -> list[DictConfig]:
     """The generators' settings: the one that was chosen by ``generator=NAME``, else each of the list ``generators``."""
     chosen = OmegaConf.select(config, "generator")
+    overrides = HydraConfig.get().overrides.task
     if chosen is not None:
+        if any(o.startswith("generators=") for o in overrides):
+            raise UserError("both generator=... and generators=[...] are given; use one of them")
         return [chosen]
     if not OmegaConf.is_list(config.generators):
         raise UserError(f"generators={config.generators} is not a list; write generators=[{config.generators}]")
-    overrides = [
-        o for o in HydraConfig.get().overrides.task if not o.lstrip("+~").startswith(("generator=", "generators="))
-    ]
-    return [compose("config", overrides=[*overrides, f"generator={name}"]).generator for name in config.generators]
+    kept = [o for o in overrides if not o.lstrip("+~").startswith(("generator=", "generators="))]
+    return [compose("config", overrides=[*kept, f"generator={name}"]).generator for name in config.generators]
 
 
 def make_tracker(config: DictConfig) -> Tracker:
@@ -67,6 +74,8 @@ def make_tracker(config: DictConfig) -> Tracker:
         return NoTracker()
     if settings.kind != "wandb":
         raise UserError(f"tracker.kind={settings.kind} is unknown; it is none or wandb")
+    if settings.mode not in MODES:
+        raise UserError(f"tracker.mode={settings.mode} is unknown; it is one of: {', '.join(MODES)}")
     folder = Path(config.store.root).expanduser().parent / "wandb"
     return WandbTracker(
         project=settings.project,

@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from synthassay.cli.progress import BarProgress
-from synthassay.cli.trackers import Tracker
+from synthassay.cli.trackers import NoTracker, Tracker
+from synthassay.reports.release import publishable
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
-from synthassay.stages.exhibits import tracker_grids
+from synthassay.stages.exhibits import loss_curves, tracker_grids
 from synthassay.stages.line import Line
 from synthassay.stages.report import report
 from synthassay.store.store import Store
@@ -36,12 +41,42 @@ def run_session(
         line.run_until(until)
         if until != "report":
             return _say(progress, f"{until} is done; its output is in the store", str(context.store.root))
-        out = Path(config.out).expanduser() if config.out else context.store.root.parent / name
+        if not isinstance(tracker, NoTracker):
+            _replay_losses(line, tracker)
+        out = output_folder(config, context.store.root.parent, name)
         path = report(line, out, config.report.audience)
-        tracker.finish(line.results, tracker_grids(line, tracker.real_images), line.digests())
+        tracker.finish(publishable(line.results), _cleared_grids(line, tracker.real_images), line.digests())
     finally:
         tracker.close()
     return _say(progress, "the report:", str(path))
+
+
+def output_folder(config: DictConfig, parent: Path, name: str) -> Path:
+    """Where the report goes: ``out``, with a folder of its own for each cell of a sweep, or a name in ``parent``.
+
+    A release has its own name, so that it never takes the place of an internal page or the reverse.
+    """
+    if config.out:
+        chosen = Path(config.out).expanduser()
+        return chosen / name if HydraConfig.get().mode == RunMode.MULTIRUN else chosen
+    return parent / (f"{name}-release" if config.report.audience == "release" else name)
+
+
+def _cleared_grids(line: Line, real_images: bool) -> dict[str, NDArray[np.uint8]]:
+    """Sample grids that may leave the organisation: not of a set in which copies of patients were found."""
+    copied = {r.generator for r in line.results if r.metric == "memorisation_verdict" and r.value == 1.0}
+    grids = tracker_grids(line, real_images)
+    return {name: grid for name, grid in grids.items() if real_images or name not in copied}
+
+
+def _replay_losses(line: Line, tracker: Tracker) -> None:
+    """Losses of generators that were found trained: the tracker did not see them happen."""
+    for name, trained in line.trained.items():
+        if trained.found_done:
+            curve = next(c for c in loss_curves(line) if c.generator == name)
+            for i, step in enumerate(curve.columns["step"]):
+                values = {column: float(v[i]) for column, v in curve.columns.items() if column != "step"}
+                tracker.log_step(f"train {name}", int(step), values)
 
 
 def _say(progress: BarProgress, text: str, path: str) -> str:

@@ -147,7 +147,7 @@ class WandbTracker:
         for name, grid in grids.items():
             self._run.log({f"samples/{name}": wandb.Image(grid, caption=name)})
         for name, digest in digests.items():
-            kind = "dataset" if name == "cohort" else "model"
+            kind = "model" if name.startswith("model ") else "dataset"
             artifact = wandb.Artifact(safe_name(f"{name}-{self._run.id}"), type=kind, metadata={"digest": digest})
             with artifact.new_file("digest.txt") as stream:
                 stream.write(digest + "\n")

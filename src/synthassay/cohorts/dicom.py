@@ -6,6 +6,7 @@ warnings and errors quote values, so warnings are silenced and errors are named 
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,27 +16,29 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_rescale
 from pydicom.pixels.utils import pixel_array
 
 from synthassay.cohorts.planes import RawPlane, finish
-from synthassay.cohorts.sources import FileImages, Source, Unreadable
+from synthassay.cohorts.sources import FileImages, Source, Unreadable, check_size
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.text import age_of, clean, date_of, device_name, sex_of
 
 HEADER = (
-    "PatientID", "PatientName", "OtherPatientIDs", "PatientBirthDate", "PatientAge", "PatientSex", "AccessionNumber",
-    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate",
-    "Modality", "ImageType", "Manufacturer", "ManufacturerModelName", "Rows", "Columns", "NumberOfFrames",
-    "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "SpecificCharacterSet",
+    "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
+    "SOPInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality", "ImageType", "Manufacturer",
+    "ManufacturerModelName", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient",
+    "ImageOrientationPatient", "SpecificCharacterSet",
 )  # fmt: skip
-IDENTIFIERS = ("PatientID", "PatientName", "OtherPatientIDs", "AccessionNumber", "StudyInstanceUID",
-               "SeriesInstanceUID", "SOPInstanceUID")  # fmt: skip
+# A small file can inflate to more than the memory holds, and pydicom inflates files of the first kind for their header.
+DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1"})
 NO_DECODER = "no decoder for this compression is installed (for JPEG Lossless: pip install python-gdcm)"
 
 
 def read_header(root: Path, path: str, spec: DicomSpec) -> Source:
     """What the header of one file says. Raises :class:`Unreadable` for anything that is not an image to read."""
+    check_size(root, path, spec)
     with (root / path).open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
@@ -43,11 +46,11 @@ def read_header(root: Path, path: str, spec: DicomSpec) -> Source:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if read_file_meta_info(root / path).get("TransferSyntaxUID") in DEFLATED:
+                raise Unreadable("TransferSyntaxUID", "deflated", "deflated files are not read; save it uncompressed")
             header = pydicom.dcmread(root / path, stop_before_pixels=True, specific_tags=list(keywords))
             return _source(header, path, spec)
-        except Unreadable:
-            raise
-        except MemoryError:
+        except (Unreadable, MemoryError):
             raise
         except Exception as error:  # a damaged header can fail in any of pydicom's converters
             raise Unreadable("header", type(error).__name__, "the DICOM header is damaged") from error
@@ -59,10 +62,9 @@ def _asked(spec: DicomSpec) -> list[str]:
 
 
 def _source(header: Any, path: str, spec: DicomSpec) -> Source:
-    identifiers = _identifiers(header)
     refusal = _refusal(header, spec)
     if refusal:
-        raise Unreadable(*refusal, identifiers)
+        raise Unreadable(*refusal)
     series, uid = _text(header, "SeriesInstanceUID"), _text(header, "SOPInstanceUID")
     study = _text(header, "StudyInstanceUID") or series or path
     scanned = date_of(header.get("AcquisitionDate")) or date_of(header.get("StudyDate")) or date_of(
@@ -78,12 +80,7 @@ def _source(header: Any, path: str, spec: DicomSpec) -> Source:
         age=age_of(header.get("PatientAge"), header.get("PatientBirthDate"), scanned),
         day=scanned.toordinal() if scanned else None, label=_text(header, label) or None if label else None,
         along_normal=_along_normal(header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")),
-        identifiers=identifiers,
     )  # fmt: skip
-
-
-def _identifiers(header: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for text in (_text(header, name) for name in IDENTIFIERS) if text))
 
 
 def _refusal(header: Any, spec: DicomSpec) -> tuple[str, str, str] | None:
@@ -96,7 +93,8 @@ def _refusal(header: Any, spec: DicomSpec) -> tuple[str, str, str] | None:
         return "Rows, Columns, NumberOfFrames", f"{voxels} values", "more than cohort.limits.voxels"
     modality = clean(header.get("Modality")) or "absent"
     if spec.modalities and modality not in spec.modalities:
-        return "Modality", modality, "not one of cohort.modalities"
+        shown = modality if re.fullmatch("[A-Z]{2,4}|absent", modality) else "another value"
+        return "Modality", shown, "not one of cohort.modalities"
     kinds = header.get("ImageType") or ()
     if "MOSAIC" in ([kinds] if isinstance(kinds, str) else list(kinds)):
         return "ImageType", "MOSAIC", "many slices tiled into one picture; convert it to single slices first"

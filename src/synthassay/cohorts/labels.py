@@ -1,5 +1,6 @@
 """From what a source says about the label to classes with numbers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from synthassay.errors import UserError
 from synthassay.records import UNLABELLED, Quarantined
 
 MOST_CLASSES = 100
+MANY_CLASSES = 10  # more of them than half the patients are ids rather than classes
+MOST_SHOWN = 20
 UNLABELLED_NAMES = ("unlabelled",)
 
 
@@ -35,7 +38,7 @@ def find_classes(sources: Sequence[Source], spec: CohortSpec) -> tuple[Classes, 
         names = label.names or (f"no {label.name}", label.name)
         return Classes(names, _positive(label, names)), list(sources), []
     texts = [table_value(source.label or "") for source in sources]
-    values = label.values or label.names or _distinct(texts, label)
+    values = label.values or label.names or _distinct(texts, len({source.patient for source in sources}))
     names = label.names or tuple(clean(value) or "class" for value in values)
     kept, refused = [], []
     for source, text in zip(sources, texts, strict=True):
@@ -50,12 +53,16 @@ def find_classes(sources: Sequence[Source], spec: CohortSpec) -> tuple[Classes, 
     return Classes(names, _positive(label, names), values), kept, refused
 
 
-def _distinct(texts: Sequence[str], label: LabelSpec) -> tuple[str, ...]:
+def _distinct(texts: Sequence[str], patients: int) -> tuple[str, ...]:
     found = {text for text in texts if text}
     if len(found) > MOST_CLASSES:
         raise UserError(f"the label column has {len(found):,} different values; a label has at most {MOST_CLASSES}.\n"
                         "Name the column of the class in cohort.table.label, or list the classes in "
                         "cohort.label.names.")  # fmt: skip
+    if len(found) > MANY_CLASSES and len(found) > patients / 2:
+        raise UserError(f"the label has {len(found):,} different values among {patients:,} patients, as an id or a "
+                        "date would.\nName what holds the class in cohort.table.label or cohort.label.source, or list "
+                        "the classes in cohort.label.names.")  # fmt: skip
     numeric = all(text.lstrip("-").replace(".", "", 1).isdigit() for text in found)
     return tuple(sorted(found, key=lambda text: (float(text) if numeric else 0.0, text)))
 
@@ -64,8 +71,14 @@ def _positive(label: LabelSpec, names: tuple[str, ...]) -> int:
     if not label.positive:
         return len(names) - 1
     if label.positive not in names:
-        raise UserError(f"cohort.label.positive={label.positive} is not one of the classes {', '.join(names)}.")
+        shown = ", ".join(names) if _may_be_shown(names) else f"{len(names)} values found"
+        raise UserError(f"cohort.label.positive={label.positive} is not one of the classes {shown}.")
     return names.index(label.positive)
+
+
+def _may_be_shown(names: Sequence[str]) -> bool:
+    """Whether names of classes may stand in a message: a column named by mistake may hold ids or dates."""
+    return len(names) <= MOST_SHOWN and not any(re.search(r"\d{4}", name) for name in names)
 
 
 def _no_label(texts: Sequence[str], values: Sequence[str], spec: CohortSpec) -> str:
@@ -88,8 +101,8 @@ def labels_of(images: Sequence[Image], classes: Classes, spec: CohortSpec) -> li
         labels = [index[table_value(image.source.label or "")] for image in images]
     counts = Counter(labels)
     if len(counts) < 2:
-        name = classes.names[labels[0]]
-        raise UserError(f"all {len(labels):,} images have the label {name!r}; at least two classes are needed."
+        name = f"the label {classes.names[labels[0]]!r}" if _may_be_shown(classes.names) else "one label"
+        raise UserError(f"all {len(labels):,} images have {name}; at least two classes are needed."
                         "\nCheck cohort.label and cohort.table.label, or set cohort.label.source=none to work without "
                         "labels.")  # fmt: skip
     return labels

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 import re
 import zlib
 from pathlib import Path, PurePosixPath
@@ -48,12 +49,6 @@ def describe(root: Path, path: str, spec: CohortSpec, known: frozenset[str]) -> 
         device=device_name(facts.get("Manufacturer"), facts.get("ManufacturersModelName")),
     )  # fmt: skip
     return source, tuple(extra for extra in (mask, sidecar if sidecar in known else None) if extra)
-
-
-def entities(path: str) -> list[str]:
-    """The subject and session names in a path, for example ``sub-01``, with and without their prefix."""
-    names = re.findall(r"(?<![A-Za-z0-9])((?:sub|ses)-([A-Za-z0-9]+))", path)
-    return [name for pair in names for name in pair]
 
 
 def _entity(path: str, name: str) -> str | None:
@@ -114,8 +109,9 @@ def _load(path: Path, spec: CohortSpec) -> tuple[Any, NDArray[Any]]:
     """A volume in the closest RAS orientation: its image and its scaled values ``[x, y, z]``."""
     try:
         image = nib.load(path)
-        if int(np.prod(image.shape)) > spec.limits.voxels:
-            raise Unreadable("dim", f"{int(np.prod(image.shape))} voxels", "more than cohort.limits.voxels")
+        count = math.prod(int(length) for length in image.shape)  # in Python's integers, which cannot overflow
+        if count > spec.limits.voxels:
+            raise Unreadable("dim", f"{count} voxels", "more than cohort.limits.voxels")
         if image.get_data_dtype().names or image.get_data_dtype().kind not in "iuf":
             raise Unreadable("datatype", "colour or complex", "only real numbers can be read")
         image = _three_dimensional(image)

@@ -43,12 +43,13 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
 
 def _pages(image: Image.Image, spec: CohortSpec) -> list[NDArray[np.float32]]:
     count = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
-    voxels = image.width * image.height * len(image.getbands()) * count
-    if voxels > spec.limits.voxels:
-        raise Unreadable("size", f"{voxels} values", "more than cohort.limits.voxels")
-    if count == 1:
-        return [_values(image)]
-    return [_values(page) for page in ImageSequence.Iterator(image)]
+    voxels, pages = 0, []
+    for page in ImageSequence.Iterator(image) if count > 1 else (image,):
+        voxels += page.width * page.height * len(page.getbands())  # pages of one file may differ in size
+        if voxels > spec.limits.voxels:
+            raise Unreadable("size", f"{voxels} values", "more than cohort.limits.voxels")
+        pages.append(_values(page))
+    return pages
 
 
 def _values(image: Image.Image) -> NDArray[np.float32]:

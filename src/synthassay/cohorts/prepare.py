@@ -14,7 +14,7 @@ from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
-from synthassay.cohorts.pseudonyms import Pseudonyms, Redactor, load_key, write_private_table
+from synthassay.cohorts.pseudonyms import Pseudonyms, load_key, write_private_table
 from synthassay.cohorts.reading import pixel_blocks, read_pixels, write_whole
 from synthassay.cohorts.selection import select, with_places
 from synthassay.cohorts.sources import Image
@@ -26,7 +26,7 @@ from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.specs import Resources
 
-__all__ = ["prepare_cohort", "source_fingerprint"]
+__all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ def prepare_cohort(
     """Prepare the scans under ``root``.
 
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
-    ``keys`` gets ``<name>.key``, ``<name>.sources.parquet`` (pseudonyms and what they stand for) and
-    ``<name>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's
-    pixels map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are the source ids of
-    the patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what
-    a user can mend.
+    ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
+    they stand for) and ``<stem>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``,
+    which the cohort's pixels map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are
+    the source ids of the patients that an external generator has seen; they become generator-train. Raises
+    :class:`UserError` for what a user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     found, classes = survey(spec, root, resources, progress)
@@ -68,17 +68,24 @@ def prepare_cohort(
     records = _records(chosen, pseudonyms)
     _check_unique(records)
     found.refused.sort(key=lambda row: (row.path, row.field))
-    _write_private(spec, keys, chosen, records, found.refused)
+    _write_private(keys / table_stem(spec, root), chosen, records, found.refused)
     images = _image_set(spec, pixels, records, classes)
     digests = [image.plane.digest for image in chosen.images]
-    redactor = Redactor(found.identifiers, pseudonyms)
     cohort = Cohort(
         name=spec.name, images=images, splits=chosen.splits, records=records, label=spec.label.name,
-        positive=classes.positive, policy=policy, quarantined=[redactor.row(row) for row in found.refused],
+        positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
         notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)],
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort
+
+
+def table_stem(spec: CohortSpec, root: Path) -> str:
+    """What the two private tables of these sources are called: the cohort's name and 8 digits of the fingerprint.
+
+    So that cohorts of one name from several folders keep a way back each.
+    """
+    return f"{spec.name}-{source_fingerprint(spec, root)[:8]}"
 
 
 def _choose(
@@ -186,12 +193,10 @@ def _image_set(spec: CohortSpec, pixels: NDArray[Any], records: Sequence[ScanRec
     )  # fmt: skip
 
 
-def _write_private(
-    spec: CohortSpec, keys: Path, chosen: _Chosen, records: Sequence[ScanRecord], refused: Sequence[Quarantined]
-) -> None:
-    """The two tables that lead back to the source, beside the key."""
+def _write_private(stem: Path, chosen: _Chosen, records: Sequence[ScanRecord], refused: Sequence[Quarantined]) -> None:
+    """The two tables that lead back to the source, ``<stem>.sources.parquet`` and ``<stem>.quarantine.parquet``."""
     images = chosen.images
-    write_private_table(keys / f"{spec.name}.sources.parquet", {
+    write_private_table(stem.with_name(f"{stem.name}.sources.parquet"), {
         "scan_id": [record.scan_id for record in records], "patient_id": [record.patient_id for record in records],
         "study_id": [record.study_id for record in records], "path": [image.source.path for image in images],
         "frame": [image.plane.frame for image in images], "sha256": [image.sha256 for image in images],
@@ -200,5 +205,5 @@ def _write_private(
         "source_series": [image.source.series for image in images], "split": chosen.splits.tolist(),
     })  # fmt: skip
     columns = ("path", "field", "found", "reason")
-    write_private_table(keys / f"{spec.name}.quarantine.parquet",
+    write_private_table(stem.with_name(f"{stem.name}.quarantine.parquet"),
                         {column: [getattr(row, column) for row in refused] for column in columns})  # fmt: skip

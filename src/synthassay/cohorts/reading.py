@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from synthassay.cohorts import dicom, nifti, photographs
 from synthassay.cohorts.parallel import ordered_map, worker_count
-from synthassay.cohorts.sources import FileImages, Image, Plane, Source, Unreadable
+from synthassay.cohorts.sources import FileImages, Image, Plane, Source, Unreadable, check_size
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.specs import Resources, digest_of
@@ -49,8 +49,10 @@ class _Headers:
 def write_whole(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o666) -> None:
     """Let ``write(stream)`` fill a temporary file, flush it to the disk and rename it to ``path``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # What a killed process or somebody else left there has its own mode, or is a link to another file.
+    temporary.unlink(missing_ok=True)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "wb") as stream:
             write(stream)
             stream.flush()
@@ -61,38 +63,36 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined], set[str]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, files that are not used, and the names and ids in those."""
+                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
+    """Headers of DICOM files in the order of ``paths``, and files that are not used."""
     tasks = [_Headers(root, tuple(paths[i : i + HEADERS_PER_TASK]), spec)
              for i in range(0, len(paths), HEADERS_PER_TASK)]  # fmt: skip
     progress.start("read headers", len(paths))
     sources: list[Source] = []
     refused: list[Quarantined] = []
-    hidden: set[str] = set()
-    for task, (answers, identifiers) in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
+    for task, answers in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
         sources += [answer for answer in answers if isinstance(answer, Source)]
         refused += [answer for answer in answers if isinstance(answer, Quarantined)]
-        hidden |= identifiers
         progress.advance(len(task.paths))
     progress.finish()
-    return sources, refused, hidden
+    return sources, refused
 
 
-def _headers(task: _Headers) -> tuple[list[Source | Quarantined], set[str]]:
+def _headers(task: _Headers) -> list[Source | Quarantined]:
     answers: list[Source | Quarantined] = []
-    hidden: set[str] = set()
     for path in task.paths:
         try:
             answers.append(dicom.read_header(task.root, path, task.spec))
         except Unreadable as error:
             answers.append(error.row(path))
-            hidden.update(error.identifiers)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             answers.append(_not_opened(path, error))
-    return answers, hidden
+    return answers
 
 
-def _not_opened(path: str, error: OSError) -> Quarantined:
+def _not_opened(path: str, error: OSError | MemoryError) -> Quarantined:
+    if isinstance(error, MemoryError):
+        return Quarantined(path=path, field="file", found="too large", reason="the memory does not suffice to read it")
     return Quarantined(path=path, field="file", found=error.strerror or type(error).__name__,
                        reason="the file cannot be read")  # fmt: skip
 
@@ -159,12 +159,12 @@ def _read_chunk(chunk: _Chunk) -> None:
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages | Quarantined:
     try:
         for path in (source.path, source.mask):
-            if path and (root / path).stat().st_size > spec.limits.file_mib << 20:
-                raise Unreadable("file", "too large", "more than cohort.limits.file_mib")
+            if path:
+                check_size(root, path, spec)
         return READERS[spec.kind](root, source, spec)
     except Unreadable as error:
         return error.row(source.path)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         return _not_opened(source.path, error)
 
 

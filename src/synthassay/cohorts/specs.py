@@ -1,17 +1,31 @@
 """Settings of a cohort. Everything but ``root`` and ``key_file`` changes what is prepared and so enters the key."""
 
+import hashlib
 import math
+import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.cohorts.text import known_suffix
 from synthassay.specs import Spec
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 JoinOn = Literal["file", "series", "study", "patient"]
+GENERIC = re.compile(r"[*?/]*")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
+
+
+def _shown(path: str) -> str:
+    """A path or pattern as it may stand in a run's settings: a digest, unless it is wildcards and a known suffix.
+
+    Folders and files are often called after patients, and a run's settings travel with its results.
+    """
+    if GENERIC.fullmatch(path[: len(path) - len(known_suffix(path))]):
+        return path
+    return "sha256:" + hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class WindowSpec(Spec):
@@ -57,6 +71,10 @@ class LabelSpec(Spec):
     mask: str = ""
     mask_values: tuple[int, ...] = ()
     mask_min_pixels: int = Field(default=1, ge=1)
+
+    @field_serializer("mask")
+    def _mask_without_names(self, mask: str) -> str:
+        return _shown(mask)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,7 +124,7 @@ class TableSpec(Spec):
     @field_serializer("path")
     def _path_without_folder(self, path: str) -> str:
         # An absolute path says where a table lies on one machine; its content enters the key by the fingerprint.
-        return PurePath(path).name if PurePath(path).is_absolute() else path
+        return _shown(PurePath(path).name if PurePath(path).is_absolute() else path)
 
 
 class SplitSpec(Spec):
@@ -162,7 +180,7 @@ class LimitSpec(Spec):
 
     kind: Literal["limits"] = "limits"
     file_mib: int = Field(default=4096, ge=1)
-    voxels: int = Field(default=1 << 30, ge=1)  # of one file: rows x columns x frames x channels
+    voxels: int = Field(default=1 << 28, ge=1)  # of one file: rows x columns x frames x channels
 
 
 class CohortSpec(Spec):
@@ -187,6 +205,10 @@ class CohortSpec(Spec):
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+
+    @field_serializer("include", "exclude")
+    def _patterns_without_names(self, patterns: tuple[str, ...]) -> list[str]:
+        return [_shown(pattern) for pattern in patterns]
 
     @model_validator(mode="after")
     def _label_has_a_source(self) -> Self:

@@ -174,13 +174,13 @@ def _named(stratum: Stratum) -> str:
 def _site_too_small(stratum: Stratum, count: int, need: int) -> str:
     return (f"site {_named(stratum)!r} has {count} patients; the splits need at least {need} of each site and device.\n"
             "Pool small ones with cohort.split.small_strata=pool, hold the site out with cohort.split.external_sites, "
-            "or give fewer splits a share.")  # fmt: skip
+            "or give the share of cohort.split.validation to another split.")  # fmt: skip
 
 
 def _cohort_too_small(count: int, need: int) -> str:
     return (f"{count} patients at seen sites are too few: the splits need at least {need}.\nSuch a cohort cannot say "
             "whether images are faithful, copied or useful for new patients.\nAdd patients, hold out fewer sites, or "
-            "set some of cohort.split.control_a, control_b and validation to 0.")  # fmt: skip
+            "give the share of cohort.split.validation to another split.")  # fmt: skip
 
 
 def choose_patients(where: Whereabouts, limit: int, seed: int) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.discovery import discover, selected
@@ -19,6 +19,16 @@ from synthassay.errors import UserError
 from synthassay.records import Progress, Quarantined
 from synthassay.specs import Resources
 
+# Besides fields of names, UIDs and dates, which their value representation tells.
+IDENTIFYING = frozenset({
+    "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "PatientAddress", "PatientTelephoneNumbers",
+    "PatientComments", "PatientInsurancePlanCodeSequence", "MedicalRecordLocator", "AccessionNumber", "StudyID",
+    "AdmissionID", "ServiceEpisodeID", "RequestedProcedureID", "PerformedProcedureStepID", "ScheduledProcedureStepID",
+    "FillerOrderNumberImagingServiceRequest", "PlacerOrderNumberImagingServiceRequest", "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID", "AdditionalPatientHistory", "ImageComments",
+})  # fmt: skip
+IDENTIFYING_VRS = frozenset({"PN", "UI", "DA", "DT"})
+
 
 @dataclass(slots=True)
 class Survey:
@@ -27,7 +37,6 @@ class Survey:
     sources: list[Source]
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    identifiers: set[str] = field(default_factory=set)  # names and ids, of refused scans too
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -39,9 +48,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     found.refused += refused
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
-    found.identifiers |= {text for source in found.sources for text in source.identifiers}
     _join_table(found, spec, root)
-    found.identifiers |= {text for source in found.sources for text in source.identifiers}
     _note_patients(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
@@ -74,7 +81,7 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
             found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
     if isinstance(spec, DicomSpec):
         _check_keywords(spec)
-        found.sources, refused, found.identifiers = read_headers(root, wanted, spec, resources, progress)
+        found.sources, refused = read_headers(root, wanted, spec, resources, progress)
         found.refused += refused
         return _without_doubles(found)
     extras = _describe(spec, root, wanted, paths, found)
@@ -85,8 +92,6 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
     known = frozenset(paths)
-    if spec.kind == "nifti":
-        found.identifiers |= {name for path in paths for name in nifti.entities(path)}
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
@@ -107,9 +112,16 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
 def _check_keywords(spec: DicomSpec) -> None:
     label = spec.label.source.partition("header:")[2]
     for setting, keyword in (("site_from", spec.site_from), ("view_from", spec.view_from), ("label.source", label)):
-        if keyword not in ("", "none") and tag_for_keyword(keyword) is None:
+        if keyword in ("", "none"):
+            continue
+        tag = tag_for_keyword(keyword)
+        if tag is None:
             raise UserError(f"cohort.{setting}: {keyword!r} is not a DICOM keyword.\n"
                             "Write it as the standard does, for example InstitutionName.")  # fmt: skip
+        if keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
+            raise UserError(f"cohort.{setting}: {keyword} names a person, an examination or a date, and its values "
+                            "would be kept as they are.\nName a field that many patients share, for example "
+                            "InstitutionName, or a column of the table.")  # fmt: skip
 
 
 def _without_doubles(found: Survey) -> Survey:
@@ -120,7 +132,6 @@ def _without_doubles(found: Survey) -> Survey:
         if source.uid and source.uid in seen:
             found.refused.append(Quarantined(path=source.path, field="SOPInstanceUID", found="seen before",
                                              reason="a copy of an image that is read"))  # fmt: skip
-            found.identifiers.update(source.identifiers)
             continue
         seen.add(source.uid)
         unique.append(source)
@@ -133,7 +144,6 @@ def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
         return
     labelled = spec.label.source == "table"
     rows = read_table(spec.table, root, labelled)
-    found.identifiers |= {row[level] for row in rows for level in ("patient", "study", "series") if level in row}
     # A table that names the files of a cohort says which files belong to it; others only add facts.
     joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
     found.sources = joined.sources

@@ -46,7 +46,6 @@ def read_table(spec: TableSpec, root: Path, label_wanted: bool) -> list[Row]:
     """The mapped columns of every row, as text. Raises :class:`UserError` naming a column that is not there."""
     path = table_path(spec, root)
     frame = _read_frame(path)
-    available = ", ".join(repr(str(name)) for name in frame.columns[:30])
     wanted = {column: name for column in COLUMNS if (name := getattr(spec, column)) is not None}
     for column, name in wanted.items():
         if name in frame.columns:
@@ -54,13 +53,21 @@ def read_table(spec: TableSpec, root: Path, label_wanted: bool) -> list[Row]:
         if column == "label" and not label_wanted:
             continue
         kind = "label column" if column == "label" else f"{column} column"
-        raise UserError(f"the table {path.name} has no {kind} {name!r}.\nIts columns are {available}.\n"
+        raise UserError(f"the table {path.name} has no {kind} {name!r}.\n{_columns(frame)}\n"
                         f"Set cohort.table.{column} to one of them.")  # fmt: skip
     wanted = {column: name for column, name in wanted.items() if name in frame.columns}
     if not len(frame):
         raise UserError(f"the table {path.name} has no rows.\nGive a table with one row for each {spec.join_on}.")
     texts = {column: [table_value(value) for value in frame[name].tolist()] for column, name in wanted.items()}
     return [dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True)]
+
+
+def _columns(frame: "pd.DataFrame") -> str:
+    """What the table's columns are called, unless they look like data: those of a table without a header are."""
+    names = [str(name) for name in frame.columns]
+    if any(re.search(r"\d{3}|\^", name) or re.fullmatch(r"\s*[-+]?[\d.,]+\s*", name) for name in names):
+        return f"It has {len(names)} columns, whose first row looks like data; does the table have a header?"
+    return f"Its columns are {', '.join(map(repr, names[:30]))}."
 
 
 def _read_frame(path: Path) -> "pd.DataFrame":

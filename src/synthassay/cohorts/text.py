@@ -5,8 +5,12 @@ import re
 import unicodedata
 
 MAX_TEXT = 64
+# Of files that a cohort may hold; any other ending can be part of a name or an id.
+SUFFIXES = (".nii.gz", ".dcm", ".ima", ".nii", ".json", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".tsv",
+            ".txt", ".pdf")  # fmt: skip
 # Ages above 89 identify people in small groups; US law (45 CFR 164.514(b)(2)(i)(C)) asks for one class of 90 and over.
 OLDEST_AGE = 90.0
+FINE_BELOW = 2  # years
 AGE_BANDS = ((18.0, "under 18"), (40.0, "18-39"), (60.0, "40-59"), (80.0, "60-79"), (float("inf"), "80 and over"))
 MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "anonymous", "anonymized", "-"})
 # First words (lower case) of how manufacturers write themselves in headers, and one spelling for each.
@@ -17,6 +21,11 @@ MANUFACTURERS = (
     ("carestream", "Carestream"), ("kodak", "Carestream"), ("agfa", "Agfa"), ("konica", "Konica Minolta"),
     ("samsung", "Samsung"), ("united imaging", "United Imaging"), ("uih", "United Imaging"), ("esaote", "Esaote"),
 )  # fmt: skip
+
+
+def known_suffix(path: str) -> str:
+    """The ending of ``path`` in lower case if it is one of :data:`SUFFIXES`, else ``""``."""
+    return next((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), "")
 
 
 def clean(value: object) -> str | None:
@@ -66,18 +75,26 @@ def date_of(value: object) -> datetime.date | None:
 
 
 def age_of(value: object, birth: object = None, study: object = None) -> float | None:
-    """Age in years from a DICOM age string or a plain number, else from two dates; None outside 0 to 130."""
+    """Age from a DICOM age string or a plain number, else from two dates; None outside 0 to 130.
+
+    In completed years, below two years in tenths: a finer age is close to a date of birth.
+    """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)\s*", str(value if value is not None else ""))
     unknown = match is not None and match[1] == "000" and match[2] in "Yy"  # what some scanners write for no age
     if match and not unknown:
         days = {"d": 365.25, "w": 365.25 / 7, "m": 12.0}
         return _plausible(float(match[1]) / days.get(match[2].lower(), 1.0))
     born, scanned = date_of(birth), date_of(study)
-    return _plausible((scanned - born).days / 365.25) if born and scanned else None
+    if born is None or scanned is None:
+        return None
+    years = scanned.year - born.year - ((scanned.month, scanned.day) < (born.month, born.day))
+    return _plausible(years if years >= FINE_BELOW else (scanned - born).days / 365.25)
 
 
 def _plausible(age: float) -> float | None:
-    return min(round(age, 2), OLDEST_AGE) if 0 <= age <= 130 else None
+    if not 0 <= age <= 130:
+        return None
+    return round(age, 1) if age < FINE_BELOW else min(float(int(age)), OLDEST_AGE)
 
 
 def age_band(age: float | None) -> str:

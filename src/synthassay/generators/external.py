@@ -1,10 +1,12 @@
 """Sets that somebody else generated: a folder of images in, an :class:`ImageSet` in the cohort's shape out."""
 
 import hashlib
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from synthassay.records import MISSING, UNLABELLED, ImageSet, Quarantined
 from synthassay.seeding import numpy_generator
 
 __all__ = ["external_fingerprint", "load_external", "read_trained_on"]
+
+_MAX_CELL = 64  # characters of a site or device, as in a DICOM header
+_DATA = re.compile(r"\d{3}|\^|^\s*[-+]?\d*[.,]?\d+\s*$")  # a date, an id, a person's name, a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def external_fingerprint(spec: ExternalSpec, root: Path) -> str:
     for path in discover(root)[0]:
         status = (root / path).stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    if spec.table is not None and (table := root / spec.table).is_file():
+    if spec.table is not None and (table := _table_path(spec.table, root)).is_file():
         digest.update(f"table\0{table.stat().st_size}\0{table.stat().st_mtime_ns}".encode())
     return digest.hexdigest()
 
@@ -181,10 +186,38 @@ def _files(
     return [rows[path] for path in found if path in rows]
 
 
+def _table_path(table: str, root: Path) -> Path:
+    """Where the table lies. Outside the root only by an absolute path, which the user must have meant."""
+    path = root / table
+    if not PurePath(table).is_absolute():
+        try:
+            inside = ".." not in PurePath(table).parts and path.resolve().is_relative_to(root.resolve())
+        except (OSError, RuntimeError):  # links in a circle
+            inside = False
+        if not inside:
+            raise UserError(f"generator.table leads out of generator.root: {table}\n"
+                            "Give a file inside that folder, or an absolute path.")  # fmt: skip
+    return path
+
+
+def _listed(columns: Iterable[object]) -> str:
+    """Column names for a message; not those of a table without a header, whose first row is somebody's data."""
+    names = [str(name) for name in columns]
+    if any(_DATA.search(name) for name in names):
+        return f"{len(names)} columns, whose first row looks like data; does the table have a header?"
+    return f"it has: {', '.join(names[:12])}"
+
+
+def _cell(text: str) -> str:
+    """A site or device as one short line: without control characters and signs that change direction."""
+    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    return " ".join(kept.split())[:_MAX_CELL].rstrip()
+
+
 def _table(spec: ExternalSpec, root: Path, names: tuple[str, ...]) -> dict[str, _File]:
     """The rows of the table by path."""
     assert spec.table is not None
-    table = root / spec.table
+    table = _table_path(spec.table, root)
     separator = "\t" if table.suffix.lower() in (".tsv", ".tab") else ","
     try:
         frame = pd.read_csv(read_text(table, "generator.table"), sep=separator, dtype=str, keep_default_na=False)
@@ -195,8 +228,7 @@ def _table(spec: ExternalSpec, root: Path, names: tuple[str, ...]) -> dict[str, 
     for field, column in (("path", columns.path), ("label", columns.label), ("site", columns.site),
                           ("device", columns.device)):  # fmt: skip
         if column is not None and column not in frame.columns:
-            listed = ", ".join(map(str, frame.columns[:12]))
-            raise UserError(f"{spec.table} has no column {column!r} (it has: {listed}).\n"
+            raise UserError(f"{spec.table} has no column {column!r} ({_listed(frame.columns)}).\n"
                             f"Name the right one with generator.columns.{field}=NAME"
                             + ("." if field == "path" else f", or set generator.columns.{field}=null."))  # fmt: skip
     rows: dict[str, _File] = {}
@@ -220,7 +252,7 @@ def _row(row: Mapping[Any, str], spec: ExternalSpec, names: tuple[str, ...]) -> 
         raise UserError(f"{spec.table}: {path} has the label {text!r}; the cohort's labels are "
                         f"{', '.join(f'{name!r} ({i})' for i, name in enumerate(names))}.\n"
                         "Use these names or numbers, or leave the label empty.")  # fmt: skip
-    site, device = ("" if column is None else row[column].strip() for column in (columns.site, columns.device))
+    site, device = ("" if column is None else _cell(row[column]) for column in (columns.site, columns.device))
     return _File(path.as_posix(), label, site, device)
 
 

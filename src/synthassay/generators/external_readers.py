@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_rescale
 from pydicom.pixels.utils import pixel_array
 
@@ -26,6 +28,12 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")  # no other of Pillow's decoders is offered a file
 VOLUMES = (".nii", ".nii.gz")
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+_DEFLATED = (  # transfer syntaxes whose content may inflate without bound before a header can be checked
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.95",
+    "1.2.840.10008.1.2.4.205",
+    "1.2.840.10008.1.2.8.1",
+)
 _TOO_LARGE = "more values than generator.max_values; it was not decoded"
 
 
@@ -52,8 +60,10 @@ def read_planes(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Pl
         warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote headers
         try:
             return reader(path, spec, policy)
-        except (Unreadable, MemoryError):
+        except Unreadable:
             raise
+        except MemoryError as error:
+            raise Unreadable("size", "more than the memory holds", "too large for this machine's memory") from error
         except Exception as error:  # decoders raise whatever they like on damaged data
             raise Unreadable(
                 "pixels", type(error).__name__, "the file is truncated, damaged or not decodable"
@@ -82,10 +92,13 @@ def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Plane
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
-                _refuse_large(image.width * image.height * len(image.getbands()) * pages, spec, "size")
-                shown = ImageSequence.Iterator(image) if pages > 1 else [image]
-                return [_unit(page, str(image.format)) for page in shown]
+                planes: Planes = []
+                values = 0
+                for page in ImageSequence.Iterator(image) if image.format == "TIFF" else [image]:
+                    values += page.width * page.height * len(page.getbands())  # pages may differ in size
+                    _refuse_large(values, spec, "size")
+                    planes.append(_unit(page, str(image.format)))
+                return planes
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise Unreadable("size", "a decompression bomb", "far too many pixels; it was not decoded") from error
 
@@ -125,7 +138,7 @@ def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
     try:
         image = nib.load(path)
-        _refuse_large(int(np.prod(image.shape, dtype=np.int64)), spec, "dim")
+        _refuse_large(math.prod(map(int, image.shape)), spec, "dim")
         if image.get_data_dtype().names or image.get_data_dtype().kind not in "iuf":
             raise Unreadable("datatype", "colour or complex", "only real numbers can be read")
         if len(image.shape) < 2 or any(length > 1 for length in image.shape[3:]):
@@ -142,12 +155,14 @@ def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes
 
 
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
+    if str(read_file_meta_info(path).get("TransferSyntaxUID", "")).strip() in _DEFLATED:
+        raise Unreadable("TransferSyntaxUID", "deflated", "deflated DICOM is not read; save it without deflation")
     header = pydicom.dcmread(path, stop_before_pixels=True)
     counts = [int(header.get(k) or 0) for k in ("Rows", "Columns")]
     counts += [int(header.get(k) or 1) for k in ("NumberOfFrames", "SamplesPerPixel")]
     if not all(counts):
         raise Unreadable("Rows, Columns", "absent", "the DICOM file holds no image")
-    _refuse_large(int(np.prod(counts, dtype=np.int64)), spec, "Rows, Columns, NumberOfFrames")
+    _refuse_large(math.prod(counts), spec, "Rows, Columns, NumberOfFrames")
     dataset = pydicom.dcmread(path)
     try:
         frames = pixel_array(dataset)

@@ -28,6 +28,9 @@ from synthassay.seeding import numpy_generator
 
 METRIC = "closer_to_train"
 MIN_PATIENTS = 2  # of train and of test; an exchange needs somebody to exchange
+UNKNOWN_TRAINING = (
+    "it is not known which patients the set was trained on; generator.trained_on names those of an external set"
+)
 VERDICT = "closer to generator-train than new patients are"
 
 
@@ -76,7 +79,10 @@ def _contrasts(item: PreparedSet, shared: ReferenceCache) -> NDArray[np.float64]
 
 
 def closeness_result(subject: PreparedSet, shared: ReferenceCache) -> MetricResult:
-    """The ``closer_to_train`` result of a set; absent where train, test or control have too few patients."""
+    """The ``closer_to_train`` result of a set; absent where train, test or control have too few patients.
+
+    Where it is not known who was trained on, the evidence is insufficient, which a user can change.
+    """
     train, test = shared.references.get(TRAIN), shared.references[TEST]
     counts = [0 if item is None else item.points.n_units for item in (train, test, shared.control)]
     row = MetricResult(
@@ -86,7 +92,7 @@ def closeness_result(subject: PreparedSet, shared: ReferenceCache) -> MetricResu
         higher_is_better=False, identity=_identity(subject, shared),
     )  # fmt: skip
     if train is None:
-        return replace(row, status="absent", note="it is not known which patients were trained on")
+        return replace(row, status="insufficient evidence", note=UNKNOWN_TRAINING)
     if len(subject.points) == 0:
         return replace(row, status="absent", note="the set has no images")
     if min(counts) < MIN_PATIENTS:

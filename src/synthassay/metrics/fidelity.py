@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.metrics.cache import TEST, TRAIN, PreparedSet, ReferenceCache
-from synthassay.metrics.closeness import closeness_result
+from synthassay.metrics.closeness import UNKNOWN_TRAINING, closeness_result
 from synthassay.metrics.estimates import (
     DEFINITIONS,
     HIGHER_IS_BETTER,
@@ -26,9 +26,10 @@ from synthassay.metrics.estimates import (
 from synthassay.metrics.groups import Group, column_of
 from synthassay.metrics.neighbours import SetDescription, Variant, enough_neighbours
 from synthassay.metrics.specs import FidelitySpec
-from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, identity
+from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, Status, identity
 
 REWARDS_COPYING = "against images that were trained on: rewards copying"
+UNKNOWN_TEST = "it is not known whether test patients were trained on"
 
 
 def score_fidelity(
@@ -77,7 +78,7 @@ class _Scorer:
 
     def against(self, reference: str) -> Iterator[MetricResult]:
         if reference not in self.shared.references:
-            yield from self._absent(reference, "all", "it is not known which patients were trained on")
+            yield from self._absent(reference, "all", UNKNOWN_TRAINING, "insufficient evidence")
             return
         missing = self._missing_columns()
         for column in missing:
@@ -104,8 +105,12 @@ class _Scorer:
         floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
         for (metric, variant), estimate in found.items():
             base = self._row(reference, group.text, metric, variant, (len(real.points), n))
-            notes = (selection.floor_note, REWARDS_COPYING if reference == TRAIN else "")
+            notes = (selection.floor_note, REWARDS_COPYING if reference == TRAIN else self._test_note())
             yield _filled(base, estimate, floors.get((metric, variant)), notes)
+
+    def _test_note(self) -> str:
+        """Patients of unknown training may include those of test, which would flatter the set."""
+        return "" if TRAIN in self.shared.references else UNKNOWN_TEST
 
     def _select(self, reference: str, group: Group) -> _Selection:
         spec, item, nobody = self.spec, self.shared.references[reference], np.zeros(0, np.int64)
@@ -127,11 +132,11 @@ class _Scorer:
             return _Selection(rows, "", f"no floor: {images} control images of {patients} patients are too few")
         return _Selection(rows)
 
-    def _absent(self, reference: str, group: str, reason: str) -> Iterator[MetricResult]:
+    def _absent(self, reference: str, group: str, reason: str, status: Status = "absent") -> Iterator[MetricResult]:
         for metric, variant in metric_names(self.shared.encoder, trained_on=reference == TRAIN):
             if variant == "patient-aware":
                 row = self._row(reference, group, metric, variant, (0, 0))
-                yield replace(row, status="absent", note=reason)
+                yield replace(row, status=status, note=reason)
 
     def _row(
         self, reference: str, group: str, metric: str, variant: Variant, counts: tuple[int, int]

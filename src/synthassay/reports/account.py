@@ -55,7 +55,7 @@ def count_tables(counts: Sequence[CohortCount]) -> list[Table]:
 
 
 def _counted(value: int | None) -> Cell:
-    return Cell("< 11", WITHHELD) if value is None else Cell(count(value))
+    return Cell("withheld", WITHHELD) if value is None else Cell(count(value))
 
 
 def quarantine_table(data: ReportData) -> Table | None:

@@ -25,7 +25,7 @@ class SetSummary:
     name: str
     origin: Origin  # "generator", "external" or "control"; "real" sets are not under test
     images: int
-    units: int  # resampling units: source patients of a control, images of a generated set
+    units: int | None  # resampling units: source patients of a control, images of a generated set; None: withheld
     settings_digest: str = ""  # of the generator's settings without its seed: which runs may be averaged over seeds
     description: str = ""  # one phrase: "EDM diffusion, 4,000 steps, conditioned on the label"
 

@@ -30,13 +30,14 @@ def write_report(data: ReportData, out: Path) -> Path:
     """Write ``report.html``, ``results.json`` and ``results.parquet`` into ``out``; returns the path of the page.
 
     Each file is written atomically, the page last. For ``data.audience == "release"`` only aggregates are written: no
-    image, no per-image score, no group of fewer than 11 patients. Raises ValueError when two results answer the same
-    question.
+    image, no per-image score, no group of fewer than 11 patients; files of an internal page are their owner's alone.
+    Raises ValueError when two results answer the same question.
     """
     data = for_audience(data)
     rows = ordered(data.results, [item.name for item in data.sets])
     page = page_of(data, Results(rows, data))
-    write_atomic(out / "results.parquet", to_parquet(rows))
-    write_atomic(out / "results.json", to_json(data, rows))
-    write_atomic(out / "report.html", render("report.html", page=page))
+    shared = data.audience == "release"
+    write_atomic(out / "results.parquet", to_parquet(rows), shared=shared)
+    write_atomic(out / "results.json", to_json(data, rows), shared=shared)
+    write_atomic(out / "report.html", render("report.html", page=page), shared=shared)
     return out / "report.html"

@@ -61,7 +61,7 @@ def compare(runs: Sequence[Path], out: Path, partial: bool = False) -> Path:
         others=[_ranked(i, board, marks) for i, board in enumerate(made) if not board.question.is_headline],
     )  # fmt: skip
     path = out / "leaderboard.html" if out.is_dir() or not out.suffix else out
-    write_atomic(path, render("leaderboard.html", page=page))
+    write_atomic(path, render("leaderboard.html", page=page), shared=True)
     return path
 
 

@@ -90,7 +90,7 @@ def page_of(data: ReportData, results: Results) -> Page:
         notes=[clean(note) for note in data.cohort.notes],
     )  # fmt: skip
     return Page(
-        title=clean(data.title), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
+        title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),

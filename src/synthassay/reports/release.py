@@ -1,12 +1,28 @@
-"""What may leave the organisation: aggregates, and those only over enough patients."""
+"""What may leave the organisation: aggregates, and those only over enough patients.
 
+Cells of few patients are withheld, and so are further cells that would give these away when taken from a total
+(Hundepool et al., Statistical Disclosure Control, 2012, chapter 4: primary and secondary suppression).
+"""
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from synthassay.records import MetricResult
-from synthassay.reports.data import CohortCount, ReportData
+from synthassay.reports.data import CohortCount, ReportData, SetSummary
 
 MIN_PUBLISHED_PATIENTS = 11  # cells of fewer patients are withheld, as statistical offices and EMA's 0.09 rule do
-WITHHELD = f"fewer than {MIN_PUBLISHED_PATIENTS} patients: not published"
+MIN_WITHHELD_CELLS = 2  # of a column; one alone is the total less the others
+FEW = f"fewer than {MIN_PUBLISHED_PATIENTS} patients"
+WITHHELD = f"not published: {FEW}, here or in what this would give away"
+NOTES_WITHHELD = "Notes on the cohort are kept for the internal page."
+# "9 control images of 3 patients", "7 patients"; not the settings "at least 5 patients" and "fewer than 5 patients".
+_NAMED_FEW = re.compile(
+    rf"(?<!at least )(?<!than )(?<![\d.,])\b(?:\d+ (?:\w+ )?images of )?(?:{'|'.join(map(str, range(1, 11)))})"
+    r" (?:(?:test|control|training|real) )?patients?\b(?! are needed)"
+)
+_Named = TypeVar("_Named", bound=Hashable)
 
 
 def for_audience(data: ReportData) -> ReportData:
@@ -16,21 +32,118 @@ def for_audience(data: ReportData) -> ReportData:
     """
     if data.audience == "internal":
         return data
-    cohort = replace(data.cohort, counts=tuple(_count(row) for row in data.cohort.counts))
-    results = tuple(_result(row) for row in data.results)
-    return replace(data, cohort=cohort, results=results, grids=(), pairs=())
+    cohort = replace(
+        data.cohort, counts=_published_counts(data.cohort.counts), notes=(NOTES_WITHHELD,) if data.cohort.notes else ()
+    )
+    quarantine = {reason: n for reason, n in data.quarantine.items() if n >= MIN_PUBLISHED_PATIENTS}
+    return replace(
+        data, cohort=cohort, sets=tuple(map(_published_set, data.sets)), results=publishable(data.results), grids=(),
+        pairs=(), quarantine=quarantine,
+    )  # fmt: skip
 
 
-def _count(row: CohortCount) -> CohortCount:
-    small = row.patients is not None and 0 < row.patients < MIN_PUBLISHED_PATIENTS
-    return replace(row, patients=None, images=None) if small else row
+def publishable(results: Sequence[MetricResult]) -> tuple[MetricResult, ...]:
+    """``results``, in their order, as a release holds them.
+
+    Withheld are values that rest on 1 to 10 real patients, numbers of 1 to 10 affected patients, and of each column
+    and reference as many of the next smallest groups as keep the small ones from being worked out. Notes and
+    identities say "fewer than 11 patients" where they named such a number.
+    """
+    hidden = _hidden_groups(results)
+    return tuple(
+        _withheld(row) if _is_small(row) or (row.reference, row.group) in hidden else _without_counts(row)
+        for row in results
+    )
 
 
-def _result(row: MetricResult) -> MetricResult:
-    """A group's value over too few patients is withheld; what is about the whole set stays."""
-    if row.group == "all" or not 0 < row.n_patients < MIN_PUBLISHED_PATIENTS:
-        return row
+def _few(patients: int | None) -> bool:
+    return patients is not None and 0 < patients < MIN_PUBLISHED_PATIENTS
+
+
+def _suppressed(sizes: Mapping[_Named, int], small: Iterable[_Named]) -> set[_Named]:
+    """``small`` and, if there is any, the next smallest cells until 2 cells and 11 patients are hidden."""
+    chosen = set(small)
+    if not chosen:
+        return chosen
+    for cell in sorted((cell for cell in sizes if cell not in chosen), key=lambda cell: sizes[cell]):
+        patients = sum(sizes[other] for other in chosen)
+        if len(chosen) >= MIN_WITHHELD_CELLS and patients >= MIN_PUBLISHED_PATIENTS:
+            break
+        chosen.add(cell)
+    return chosen
+
+
+def _published_counts(counts: Sequence[CohortCount]) -> tuple[CohortCount, ...]:
+    hidden: set[CohortCount] = set()
+    for column in {row.column for row in counts}:
+        sizes = {row: row.patients or 0 for row in counts if row.column == column and row.patients != 0}
+        hidden |= _suppressed(sizes, (row for row in sizes if row.patients is None or _few(row.patients)))
+    return tuple(replace(row, patients=None, images=None) if row in hidden else row for row in counts)
+
+
+def _published_set(item: SetSummary) -> SetSummary:
+    """The units of a control are patients."""
+    return replace(item, units=None) if item.origin == "control" and _few(item.units) else item
+
+
+def _real_patients(row: MetricResult) -> int:
+    """An upper limit on the real patients behind ``row``; 0 where it says nothing of them.
+
+    Where images of a set were resampled, ``n_patients`` of a fidelity result counts these; the real images then limit
+    the patients. In the other families it always counts patients.
+    """
+    if row.family == "fidelity" and row.resampling_unit == "image":
+        return row.n_real
+    return min((n for n in (row.n_patients, row.n_real) if n), default=0)
+
+
+def _is_small(row: MetricResult) -> bool:
+    if row.metric == "patients_affected" and row.value is not None and 0 < row.value < MIN_PUBLISHED_PATIENTS:
+        return True
+    return _few(_real_patients(row)) or (row.value is None and _NAMED_FEW.search(row.note) is not None)
+
+
+def _hidden_groups(results: Sequence[MetricResult]) -> set[tuple[str, str]]:
+    """(reference, group) of the groups of patients that no result may be about.
+
+    A group is one of patients whatever the metric, so it is hidden in all of them. Kinds of planted copies, and
+    ``column=*`` for a column that a set lacks, are no parts of a total.
+    """
+    sizes: dict[tuple[str, str], dict[str, int]] = {}
+    small: dict[tuple[str, str], set[str]] = {}
+    for row in results:
+        column, _, value = row.group.partition("=")
+        if row.group == "all" or column == "kind" or value == "*":
+            continue
+        where = row.reference, column
+        known = sizes.setdefault(where, {})
+        known[row.group] = max(known.get(row.group, 0), _real_patients(row))
+        if _is_small(row):
+            small.setdefault(where, set()).add(row.group)
+    return {
+        (where[0], group)
+        for where, groups in small.items()
+        for group in _suppressed(_as_few(sizes[where], groups), groups)
+    }
+
+
+def _as_few(sizes: Mapping[str, int], small: set[str]) -> dict[str, int]:
+    """``sizes`` where a small group counts as few patients, whichever side of a comparison it was small on."""
+    return {group: min(size, MIN_PUBLISHED_PATIENTS - 1) if group in small else size for group, size in sizes.items()}
+
+
+def _withheld(row: MetricResult) -> MetricResult:
     return replace(
         row, value=None, ci_low=None, ci_high=None, floor=None, floor_ci_low=None, floor_ci_high=None,
         n_real=0, n_synthetic=0, n_patients=0, identity=(), status="absent", note=WITHHELD,
     )  # fmt: skip
+
+
+def _without_counts(row: MetricResult) -> MetricResult:
+    """``row`` without numbers of few patients in its texts, nor a floor that rests on so few."""
+    identity = tuple((name, _NAMED_FEW.sub(FEW, text)) for name, text in row.identity)
+    if _NAMED_FEW.search(row.note) is None:
+        return replace(row, identity=identity)
+    return replace(
+        row, identity=identity, note=_NAMED_FEW.sub(FEW, row.note), floor=None, floor_ci_low=None, floor_ci_high=None
+    )

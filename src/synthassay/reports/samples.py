@@ -77,10 +77,13 @@ def samples(data: ReportData) -> Samples | None:
     names = list(dict.fromkeys(cell.set_name for cell in data.grids))
     places = list(dict.fromkeys((cell.label, cell.site) for cell in data.grids))
     by_place = {(cell.set_name, cell.label, cell.site): cell for cell in data.grids}
-    shared = {(cell.set_name, cell.label): cell for cell in data.grids if not cell.site}
+    sited = {(cell.set_name, cell.label) for cell in data.grids if cell.site}
+    siteless = {(cell.set_name, cell.label): cell for cell in data.grids if not cell.site}
+    shared = {key: cell for key, cell in siteless.items() if key not in sited}
+    alone = {label for _, label in siteless.keys() & sited} | ({label for label, _ in places} - {x for _, x in sited})
     rows = []
     for label, site in places:
-        if not site and any(other == label and s for other, s in places):
+        if not site and label not in alone:
             continue  # a set without sites shows its images in the rows of every site
         cells = [by_place.get((name, label, site)) or shared.get((name, label)) for name in names]
         rows.append(SampleRow(short(label), short(site), [_picture(cell) for cell in cells]))

@@ -15,8 +15,8 @@ from synthassay.reports.data import ReportData
 
 SCHEMA = "synthassay-results/1"
 FAMILIES = ("fidelity", "memorisation", "downstream")
-_INTEGERS = ("n_real", "n_synthetic", "n_patients", "seed")
-_NUMBERS = ("value", "ci_low", "ci_high", "floor", "floor_ci_low", "floor_ci_high")
+INTEGERS = ("n_real", "n_synthetic", "n_patients", "seed")
+NUMBERS = ("value", "ci_low", "ci_high", "floor", "floor_ci_low", "floor_ci_high")
 
 Key = tuple[str, ...]
 
@@ -29,7 +29,7 @@ def result_key(row: MetricResult) -> Key:
 
 def finite(row: MetricResult) -> MetricResult:
     """``row`` without NaN or infinity: such a value becomes absent, such an interval is dropped; its note says so."""
-    bad = [name for name in _NUMBERS if (v := getattr(row, name)) is not None and not math.isfinite(v)]
+    bad = [name for name in NUMBERS if (v := getattr(row, name)) is not None and not math.isfinite(v)]
     if not bad:
         return row
     note = "; ".join(filter(None, [row.note, f"not a finite number: {', '.join(bad)}"]))
@@ -82,9 +82,9 @@ def result_from_json(row: Mapping[str, Any]) -> MetricResult:
 
 
 def _column_type(name: str) -> pa.DataType:
-    if name in _INTEGERS:
+    if name in INTEGERS:
         return pa.int64()
-    if name in _NUMBERS:
+    if name in NUMBERS:
         return pa.float64()
     return pa.bool_() if name == "higher_is_better" else pa.string()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from synthassay.errors import UserError
 from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external_specs import ExternalSpec
-from synthassay.records import Cohort, ImageSet
+from synthassay.records import Cohort, ImageSet, content_digest
 from synthassay.stages.context import RunContext
 from synthassay.store.files import write_json
 from synthassay.store.store import StageKey
@@ -22,6 +22,7 @@ def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> I
 
     train, control = cohort.split("generator-train"), cohort.split("control-a", "control-b")
     inputs = {"train": train.content_id, "control": control.content_id}
+    inputs["pseudonyms"] = content_digest(train.patients, control.patients)  # a control set carries them
     key = StageKey("control", VERSION, {"control": spec.to_key(), "seed": context.spec.seed}, inputs)
 
     def build(workdir: Path) -> None:
@@ -43,6 +44,7 @@ def acquire_external(context: RunContext, spec: ExternalSpec, cohort: Cohort) ->
         )
     root = Path(spec.root).expanduser()
     inputs = {"source": external_fingerprint(spec, root), "policy": json.dumps(cohort.policy, sort_keys=True)}
+    inputs["labels"] = json.dumps(cohort.images.label_names)
     key = StageKey("external", VERSION, {"external": spec.to_key()}, inputs)
 
     def build(workdir: Path) -> None:

@@ -1,6 +1,7 @@
 """What every stage is handed: the run's spec, the store, and where to report."""
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,9 +46,13 @@ class RunContext:
     resources: Resources
     progress: Progress
     stages: list[StageOutput] = field(default_factory=list)
+    fresh: set[str] = field(default_factory=set)  # keys of stages that a worker process of this run built
+    started: float = field(default_factory=time.monotonic)
 
     def note(self, output: StageOutput) -> StageOutput:
         """Remember a stage for the report's provenance and pass it on."""
+        if output.key.digest in self.fresh:
+            output = replace(output, found_done=False)
         self.stages.append(output)
         return output
 

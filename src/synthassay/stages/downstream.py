@@ -6,7 +6,7 @@ from pathlib import Path
 from synthassay.downstream.arms import Arm, plan_arms, train_arm, training_key
 from synthassay.downstream.metadata import metadata_baseline
 from synthassay.downstream.scoring import score_downstream
-from synthassay.records import Cohort, ImageSet, MetricResult, Predictions, Split
+from synthassay.records import Cohort, ImageSet, MetricResult, Predictions, Split, content_digest
 from synthassay.stages.context import RunContext
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.store.store import StageKey, StageOutput
@@ -33,7 +33,7 @@ def downstream(
     arms = [arm for arm in plan_arms(train, sets, positive=cohort.positive, caveats=caveats) if _wanted(arm, sets)]
     trainings = [(arm, validation, tests, seed) for seed in spec.seeds for arm in arms]
     absent = [training for training in trainings if context.store.find(_key(context, *training)) is None]
-    fill_store(context, [Job(_train, training) for training in absent])
+    fill_store(context, [Job(_key(context, *training), _train, training) for training in absent])
     trained = [_train(context, *training) for training in trainings]
     facts = {"downstream": spec.to_key(), "positive": cohort.positive, "caveats": caveats, "seed": context.spec.seed}
     inputs = {f"{i:03d}": output.key.digest for i, output in enumerate(trained)} | {"cohort": cohort.content_id}
@@ -60,7 +60,9 @@ def _predictions(trained: Sequence[StageOutput]) -> list[Predictions]:
 def _key(context: RunContext, arm: Arm, validation: ImageSet, tests: Mapping[Split, ImageSet], seed: int) -> StageKey:
     spec = context.spec.downstream
     facts = {"training": training_key(arm, validation, tests, spec, seed), "specificity": spec.specificity}
-    return StageKey("classify", VERSION, facts | {"arm": arm.name, "generator": arm.generator})
+    # Predictions hold pseudonyms, which the content of the images leaves out: another key makes them anew.
+    inputs = {"pseudonyms": content_digest(*(images.ids for images in tests.values()))}
+    return StageKey("classify", VERSION, facts | {"arm": arm.name, "generator": arm.generator}, inputs)
 
 
 def _train(

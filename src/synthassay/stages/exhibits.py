@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, ImageSet
+from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
 from synthassay.reports.data import CohortCount, CohortSummary, CopiedPair, GridCell, LossCurve, SetSummary
 from synthassay.seeding import derive_seed
 from synthassay.specs import Spec, digest_of
@@ -51,7 +51,7 @@ def _phrase(spec: Spec) -> str:
 def cohort_summary(line: "Line") -> CohortSummary:
     """Counts by split, site, device, label, sex and age band, the policy and the notes."""
     cohort, images = line.cohort, line.cohort.images
-    columns = {"split": cohort.splits, "label": np.array(images.label_names)[images.labels]}
+    columns = {"split": cohort.splits, "label": np.array([*images.label_names, "no label"])[images.labels]}
     columns |= {name: images.groups[name] for name in GROUP_COLUMNS if name in images.groups}
     counts = [row for name, values in columns.items() for row in _counts(name, values, images.patients)]
     external = cohort.splits == "external"
@@ -98,14 +98,15 @@ def grid_cells(line: "Line", *, real_images: bool) -> list[GridCell]:
 
 def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
     sites = images.groups.get("site", np.full(len(images), MISSING))
-    for label, site in product(range(len(images.label_names)), np.unique(sites)):
+    for label, site in product(np.unique(images.labels).tolist(), np.unique(sites)):
         rows = np.flatnonzero((images.labels == label) & (sites == site))
         if not len(rows):
             continue
         chosen = np.random.default_rng(derive_seed("grid", name, label, str(site))).permutation(rows)[:PER_CELL]
+        text = images.label_names[label] if label != UNLABELLED else "no label"
         yield GridCell(
             set_name=name,
-            label=images.label_names[label],
+            label=text,
             site=str(site),
             images=as_uint8(np.asarray(images.pixels[np.sort(chosen)])),
         )

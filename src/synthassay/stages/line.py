@@ -47,6 +47,11 @@ class Line:
             raise UserError(
                 "no patient was left for generator-train; give more patients or a larger cohort.split share"
             )
+        if not len(self.cohort.split("control-a", "control-b")) or not len(self.cohort.split("test")):
+            raise UserError(
+                "the cohort has no control or no test patients, and nothing can be said without either.\n"
+                "Give cohort.split.control_a, control_b and test a share."
+            )
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:
@@ -80,7 +85,7 @@ class Line:
         images = self.cohort.split("generator-train")
         families = [spec for spec in self.context.spec.generators if not isinstance(spec, ExternalSpec)]
         absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
-        fill_store(self.context, [Job(train, (spec, images)) for spec in absent])
+        fill_store(self.context, [Job(train_key(self.context, spec, images), train, (spec, images)) for spec in absent])
         for spec in self.context.spec.generators:
             if not isinstance(spec, ExternalSpec):
                 self.trained[spec.name] = train(self.context, spec, images)

@@ -6,28 +6,32 @@ a thread of its own. Jobs only fill the store: the line runs its stages afterwar
 
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from synthassay.errors import UserError
 from synthassay.records import Progress
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
 from synthassay.store.provenance import usable_cores
-from synthassay.store.store import Store
+from synthassay.store.store import StageKey, Store
 
 SECONDS_BETWEEN_MESSAGES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``work(context, *arguments)`` in a process of its own; a module-level function and picklable arguments."""
+    """``work(context, *arguments)`` in a process of its own: a module-level function that builds the stage ``key``."""
 
+    key: StageKey
     work: Callable[..., object]
     arguments: tuple[Any, ...]
 
@@ -37,6 +41,7 @@ def fill_store(context: RunContext, jobs: Sequence[Job]) -> None:
 
     The first error of a job ends the others and is raised here; what they had finished is kept.
     """
+    context.fresh.update(job.key.digest for job in jobs)
     threads = context.resources.threads or usable_cores()
     size = min(threads, len(jobs))
     if size < 2 or context.resources.torch_device() != "cpu":
@@ -45,15 +50,28 @@ def fill_store(context: RunContext, jobs: Sequence[Job]) -> None:
     messages = spawn.Queue()
     resources = context.resources.model_copy(update={"threads": threads // size, "device": "cpu"})
     set_up = (context.spec, context.store.root, context.keys, resources, messages, os.getpid())
-    with ProcessPoolExecutor(size, spawn, initializer=_begin, initargs=set_up) as pool:
+    pool = ProcessPoolExecutor(size, spawn, initializer=_begin, initargs=set_up)
+    try:
         futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
         _show(context.progress, messages, futures)
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = next((future for future in done if future.exception() is not None), None)
-        if failed is not None:
-            for future in waiting:
-                future.cancel()
-            failed.result()
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a training process was killed, most often because memory ran out.\n"
+            "Use resources.threads=1 to train one at a time; what was done is kept."
+        ) from error
+    finally:
+        _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once; their stages continue from the last checkpoint next time."""
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+        worker.join()
 
 
 def _show(progress: Progress, messages: Any, futures: Sequence[Future[None]]) -> None:
@@ -122,6 +140,7 @@ def _begin(spec: RunSpec, root: Path, keys: Path, resources: Resources, messages
 
     from synthassay.records import SilentProgress
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(resources.threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _context, _messages = RunContext(spec, Store(root), keys, resources, SilentProgress()), messages

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         quarantine |= {f"{name}: {reason}": count for reason, count in reasons.items()}
     internal = audience == "internal"
     return ReportData(
-        title=f"{cohort.name}: {', '.join(spec.name for spec in line.context.spec.generators)}",
+        title=f"{cohort.name}: {', '.join(spec.name for spec in line.context.spec.generators) or 'controls only'}",
         run_id=line.run_id,
         seed=line.context.spec.seed,
         cohort=cohort_summary(line),
@@ -84,6 +85,7 @@ def provenance_of(line: Line) -> dict[str, Any]:
         "packages": last["packages"],
         "hardware": last["hardware"],
         "digests": line.digests(),
+        "wall time of this run": f"{time.monotonic() - line.context.started:.0f} s",
         "seeds": {"run": line.context.spec.seed, "downstream": list(line.context.spec.downstream.seeds)},
     }
 

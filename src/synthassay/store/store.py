@@ -73,6 +73,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        with disk_errors_explained(root):  # it holds scans: nobody else on the machine needs to read it
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def find(self, key: StageKey) -> StageOutput | None:
         """The finished stage of ``key``, or None. A folder of this name with another key in it is an error."""

@@ -96,6 +96,18 @@ def test_a_set_closer_to_train_is_an_alarm_and_quiet_ones_share_a_sentence(say):
     assert "gan or vae" in calm.text
 
 
+def test_sets_that_may_have_seen_test_patients_are_named_once(say):
+    noted = replace(KID, note="it is not known whether test patients were trained on")
+    closer = replace(CLOSER, value=None, ci_low=None, ci_high=None, status="insufficient evidence",
+                     note="it is not known which patients the set was trained on")  # fmt: skip
+    _, cannot, caveat = say([noted, replace(noted, metric="recall"), closer])
+    assert "cannot be said: it is not known which patients the set was trained on" in cannot.text
+    assert caveat.text == ("edm: whether test patients were among those it was trained on is not known, so its "
+                           "fidelity may be flattered.")  # fmt: skip
+    both = say([noted, replace(noted, generator="gan")])[-1].text
+    assert both.startswith("edm and gan: whether test patients were among those they were trained on")
+
+
 def test_noise_that_is_not_worst_is_an_alarm(say):
     rows = [KID, replace(KID, generator="noise", value=0.001)]
     assert "Noise does not score worst on KID" in say(rows)[-1].text

@@ -102,4 +102,4 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     for colour, variable in _VARIABLES.items():
         text = re.sub(rf"{colour}\b", f"var(--{variable}, {colour})", text)
     label = escape(clean(description), quote=True)
-    return Markup(re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1).strip())
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip())

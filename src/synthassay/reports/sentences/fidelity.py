@@ -12,6 +12,7 @@ from synthassay.reports.words import clean, metric_name, why
 _HEADLINE = "kid"
 _DISTANCES = ("kid", "fid", "frechet_distance")
 _RULED = ("kid", "fid", "frechet_distance", "precision", "recall", "density", "coverage")
+_UNKNOWN_TEST = "not known whether test patients were trained on"  # in the note of such a set's results
 Side = Literal["above", "below", "level", "unknown"]
 
 
@@ -28,7 +29,7 @@ def fidelity_findings(results: Results) -> list[Finding]:
         found += _closer_to_train(results, encoder, suffix)
         found += _noise_is_worst(results, encoder, suffix)
         found += _blend_beats_oracle(results, encoder, suffix)
-    return found
+    return [*found, *_may_be_flattered(results)]
 
 
 def side_of_floor(row: MetricResult) -> Side:
@@ -82,6 +83,16 @@ def _variety(rows: dict[str, MetricResult]) -> str:
 
 def _falls_short(row: MetricResult) -> bool:
     return row.status == "ok" and side_of_floor(row) == "below"
+
+
+def _may_be_flattered(results: Results) -> Iterator[Finding]:
+    """The sets that may have been trained on test patients, together."""
+    noted = {row.generator for row in results.headline() if _UNKNOWN_TEST in row.note}
+    names = [clean(name) for name in results.tested if name in noted]
+    if names:
+        those, its = ("they were", "their") if len(names) > 1 else ("it was", "its")
+        yield finding(f"{listing(names)}: whether test patients were among those {those} trained on is not known, so "
+                      f"{its} fidelity may be flattered", "unclear")  # fmt: skip
 
 
 def _closer_to_train(results: Results, encoder: str, suffix: str) -> Iterator[Finding]:
