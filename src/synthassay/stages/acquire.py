@@ -13,7 +13,7 @@ from synthassay.store.files import write_json
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_images, save_images
 
-VERSION = 1
+VERSION = 2
 
 
 def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> ImageSet:

@@ -17,7 +17,7 @@ from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 
-VERSION = 1
+VERSION = 2
 FILES = ("report.html", "results.json", "results.parquet")
 
 
@@ -92,7 +92,7 @@ def provenance_of(line: Line) -> dict[str, Any]:
 
 def _copy(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.copyfile(source, temporary)
+    shutil.copy(source, temporary)  # with its mode: an internal page is private
     os.replace(temporary, target)
 
 

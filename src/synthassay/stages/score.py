@@ -11,7 +11,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_results, save_results
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
