@@ -1,11 +1,16 @@
 """Whole runs of the command line on a tiny phantom."""
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from synthassay.cli.main import main
 
 CONFIGS = Path(__file__).resolve().parents[0] / "configs"
 PROGRAM = [sys.executable, "-m", "synthassay.cli.main"]
@@ -19,13 +24,23 @@ def command(place: Path, verb: str, *settings: str) -> list[str]:
     ]  # fmt: skip
 
 
-def synthassay(place: Path, verb: str, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end; standard output and error as text."""
+@dataclass
+class Ended:
+    """What a command left: exit code, standard output and standard error."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def synthassay(place: Path, verb: str, *settings: str) -> Ended:
+    """Run to the end in this process, which has imported torch already."""
     place.mkdir(parents=True, exist_ok=True)
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    takes_settings = verb not in ("compare", "doctor")
-    arguments = command(place, verb, *settings) if takes_settings else [*PROGRAM, verb, *settings]
-    return subprocess.run(arguments, capture_output=True, text=True, cwd=place, env=variables, timeout=600)
+    arguments = command(place, verb, *settings)[len(PROGRAM) :] if verb != "compare" else [verb, *settings]
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.chdir(place), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        code = main(arguments)
+    return Ended(code, out.getvalue(), error.getvalue())
 
 
 def kill_when(arguments: list[str], place: Path, marker: str) -> None:

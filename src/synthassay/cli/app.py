@@ -2,7 +2,6 @@
 
 import os
 import sys
-from typing import Any
 
 import hydra
 import yaml
@@ -45,7 +44,7 @@ def run_app(command: str, arguments: list[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
-        raise _own_cause(error) or UserError(explain_config_error(error)) from error
+        raise _own_cause(error) or error from error
     except yaml.YAMLError as error:
         raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
     except OSError as error:
@@ -64,18 +63,14 @@ def run_app(command: str, arguments: list[str]) -> int:
 
 
 def _own_cause(error: BaseException) -> UserError | None:
-    """Hydra wraps what a spec's constructor raises; the user needs the innermost reason."""
-    seen: Any = error
+    """The user's mistake behind ``error``, if it is one; Hydra wraps what a spec's constructor raises."""
+    seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ValidationError):
             return UserError(explain_validation_error(seen))
         if isinstance(seen, UserError):
             return seen
-        if (
-            isinstance(seen, HydraException | OmegaConfBaseException)
-            and seen.__cause__ is None
-            and seen.__context__ is None
-        ):
-            return UserError(explain_config_error(seen))
         seen = seen.__cause__ or seen.__context__
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return UserError(explain_config_error(error))
     return None

@@ -3,8 +3,15 @@
 import difflib
 import re
 
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import ValidationError
+
+UNKNOWN_SETTING = (
+    r"Could not override '([^']+)'",
+    r"is not in struct full_key: ([\w.]+)",
+    r"Key '([^']+)' is not in struct",
+    r"No match in the defaults list for '?([\w/@.]+)",
+)
 
 
 def explain_validation_error(error: ValidationError) -> str:
@@ -24,17 +31,18 @@ def explain_config_error(error: Exception) -> str:
     """Hydra's message without its advice on Hydra, and the nearest name that exists."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error)
+    for part in (error, error.__cause__, error.__context__):
+        if isinstance(part, OverrideParseException):
+            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE.\n"
+            return text + "`synthassay run --help` shows examples."
     text = " ".join(str(error).split())
-    unknown = re.search(
-        r"Could not override '([^']+)'|Key '([^']+)' is not in struct|No match in the defaults list for '?([\w/@.]+)",
-        text,
-    )
-    if unknown:
-        name = next(part for part in unknown.groups() if part)
-        return (
-            f"there is no setting {name!r}.\n"
-            "`synthassay run --help` shows the usual settings, `synthassay run --cfg job` all of them."
-        )
+    for pattern in UNKNOWN_SETTING:
+        found = re.search(pattern, text)
+        if found:
+            return (
+                f"there is no setting {found.group(1)!r}.\n"
+                "`synthassay run --help` shows the usual settings, `synthassay run --cfg job` all of them."
+            )
     text = re.sub(
         r"(To append to your config use|Set the environment variable HYDRA_FULL_ERROR|See https?:).*", "", text
     )

@@ -141,7 +141,7 @@ def _volume(path: Path, spec: CohortSpec) -> tuple[Any, NDArray[np.float32]]:
     image, values = _load(path, spec)
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise Unreadable("voxels", f"{bad} of {values.size} are NaN or infinite", "values must be finite")
+        raise Unreadable("voxels", f"{bad} of {values.size} are NaN or infinite", "holds NaN or infinite values")
     return image, values.astype(np.float32, copy=False)
 
 
@@ -156,5 +156,5 @@ def _mask(path: Path, scan: Any, spec: CohortSpec) -> NDArray[np.bool_]:
     if not np.allclose(image.affine, scan.affine, atol=1e-2):
         raise Unreadable("mask affine", "another one", "mask and scan lie differently in space")
     if not np.isfinite(values).all():
-        raise Unreadable("mask voxels", "NaN or infinite", "values must be finite")
+        raise Unreadable("mask voxels", "NaN or infinite", "holds NaN or infinite values")
     return np.isin(values, spec.label.mask_values) if spec.label.mask_values else values > 0

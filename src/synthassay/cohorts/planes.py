@@ -33,7 +33,7 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
     for plane in planes:
         if not np.isfinite(plane.values).all():
             bad = int((~np.isfinite(plane.values)).sum())
-            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "values must be finite")
+            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
     lowest = min(float(plane.values.min()) for plane in planes)
     low, high = (0.0, 1.0)
     if spec.window.mode == "scan":

@@ -123,7 +123,7 @@ def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
     Clipping comes after resampling, as it does for the cohort.
     """
     if not all(np.isfinite(plane).all() for plane in planes):
-        raise Unreadable("pixels", "NaN or infinite values", "values must be finite")
+        raise Unreadable("pixels", "NaN or infinite values", "holds NaN or infinite values")
     low, high = float(policy["low"]), float(policy["high"])
     if policy["mode"] == "scan":  # the window is that of the file's own values
         everything = np.concatenate([plane.ravel() for plane in planes])

@@ -70,6 +70,9 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(_stage(width, spec, blocks) for width in widths)
         self.narrow = nn.ModuleList(scaled_conv(a, b, 1) for a, b in pairwise(widths))
         self.to_image = scaled_conv(widths[-1], channels * spec.patch**2, 1)
+        with torch.no_grad():  # the pixels of a patch start equal (ICNR: Aitken et al. 2017, arXiv 1707.02937), else
+            kernels = self.to_image.weight[:channels]  # the discriminator wins by the grid that they leave
+            self.to_image.weight.copy_(kernels.repeat_interleave(spec.patch**2, dim=0))
 
     def forward(self, latent: Tensor, classes: Tensor) -> Tensor:
         """``latent`` ``[b, latent_size]`` standard normal, ``classes`` ``[b]`` → ``[b, c, h, w]``."""
