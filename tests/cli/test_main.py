@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from synthassay.cli.app import flags_first
 from synthassay.cli.helptext import COMMANDS, help_of
 from synthassay.cli.main import main
 
@@ -91,3 +92,8 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
         "disk",
     ):
         assert line in table
+
+
+def test_flags_may_stand_anywhere_among_settings() -> None:
+    given = ["seed=1", "-m", "generator=edm,gan", "--config-dir", "here", "~encoder.resolution"]
+    assert flags_first(given) == ["-m", "--config-dir", "here", "seed=1", "generator=edm,gan", "~encoder.resolution"]

@@ -44,7 +44,7 @@ def test_a_killed_run_leaves_no_process_that_holds_its_locks(finished: Path, tmp
     for kind in ("phantom", "prepare"):
         shutil.copytree(finished / "store" / kind, tmp_path / "store" / kind)
     slow = ("budget.generators.gan.steps=5000", "budget.generators.vae.steps=5000", "resources.threads=2")
-    kill_when(command(tmp_path, "train", *SETTINGS, *slow), tmp_path, "train")
+    kill_when(command(tmp_path, "train", *SETTINGS, *slow), tmp_path, "train gan")
     deadline = time.monotonic() + 15
     while held_locks(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -40,7 +40,7 @@ def run_app(command: str, arguments: list[str]) -> int:
             return None
 
     saved = sys.argv
-    sys.argv = [f"synthassay {command}", *arguments]
+    sys.argv = [f"synthassay {command}", *flags_first(arguments)]
     try:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
@@ -60,6 +60,12 @@ def run_app(command: str, arguments: list[str]) -> int:
     if mistakes:
         raise mistakes[0]
     return 0
+
+
+def flags_first(arguments: list[str]) -> list[str]:
+    """Hydra's flags before the settings: its parser takes no setting after a flag that follows a setting."""
+    settings = [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
+    return [a for a in arguments if a not in settings] + settings
 
 
 def _own_cause(error: BaseException) -> UserError | None:

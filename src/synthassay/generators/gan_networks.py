@@ -69,10 +69,7 @@ class Generator(nn.Module):
         blocks = spec.blocks * len(widths)
         self.stages = nn.ModuleList(_stage(width, spec, blocks) for width in widths)
         self.narrow = nn.ModuleList(scaled_conv(a, b, 1) for a, b in pairwise(widths))
-        self.to_image = scaled_conv(widths[-1], channels * spec.patch**2, 1)
-        with torch.no_grad():  # the pixels of a patch start equal (ICNR: Aitken et al. 2017, arXiv 1707.02937), else
-            kernels = self.to_image.weight[:channels]  # the discriminator wins by the grid that they leave
-            self.to_image.weight.copy_(kernels.repeat_interleave(spec.patch**2, dim=0))
+        self.to_image = scaled_conv(widths[-1], channels, 3)
 
     def forward(self, latent: Tensor, classes: Tensor) -> Tensor:
         """``latent`` ``[b, latent_size]`` standard normal, ``classes`` ``[b]`` → ``[b, c, h, w]``."""
@@ -80,7 +77,10 @@ class Generator(nn.Module):
         x = self.stages[0](self.basis * style[:, :, None, None])
         for narrow, stage in zip(self.narrow, list(self.stages)[1:], strict=True):
             x = stage(functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False))
-        return functional.pixel_shuffle(self.to_image(x).float(), self.patch)
+        if self.patch > 1:  # unfolding pixels here leaves a grid that the discriminator wins by; smooth growth does not
+            x = functional.interpolate(x, scale_factor=float(self.patch), mode="bilinear", align_corners=False)
+        image: Tensor = self.to_image(x).float()
+        return image
 
 
 class Discriminator(nn.Module):
