@@ -96,7 +96,7 @@ def _wandb() -> list[Row]:
 
 
 def _launchers() -> list[Row]:
-    slurm = importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is not None
+    slurm = importlib.util.find_spec("submitit") is not None
     return [
         (OK if slurm else WARN, "Slurm launcher", "hydra/launcher=slurm" if slurm else "pip install synthassay[slurm]"),
         (OK if shutil.which("sbatch") else WARN, "Slurm", shutil.which("sbatch") or "no sbatch on this machine"),
