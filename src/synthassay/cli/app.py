@@ -44,7 +44,7 @@ def run_app(command: str, arguments: list[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
-        raise _own_cause(error) or error from error
+        raise _own_cause(error) or UserError(str(error)) from error
     except yaml.YAMLError as error:
         raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
     except OSError as error:

@@ -71,9 +71,9 @@ def _cleared_grids(line: Line, real_images: bool) -> dict[str, NDArray[np.uint8]
 
 def _replay_losses(line: Line, tracker: Tracker) -> None:
     """Losses of generators that were found trained: the tracker did not see them happen."""
-    for name, trained in line.trained.items():
-        if trained.found_done:
-            curve = next(c for c in loss_curves(line) if c.generator == name)
+    for curve in loss_curves(line):
+        name = curve.generator
+        if line.trained[name].found_done:
             for i, step in enumerate(curve.columns["step"]):
                 values = {column: float(v[i]) for column, v in curve.columns.items() if column != "step"}
                 tracker.log_step(f"train {name}", int(step), values)

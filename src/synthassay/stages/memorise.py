@@ -111,8 +111,6 @@ class Memoriser:
 
     def _spaces(self, images: ImageSet, name: str) -> tuple[Space, Space]:
         spec = self.context.spec.memorisation
-        if name not in self.features:  # an empty split
-            name = "test"
-            features = self.features[name].take(np.empty(0, np.int64))
-            return pixel_space(images, spec.pixel_size, spec.pixel_blur), feature_space(features)
-        return pixel_space(images, spec.pixel_size, spec.pixel_blur), feature_space(self.features[name])
+        empty = self.features["test"].take(np.empty(0, np.int64))  # stands for a split without images
+        features = self.features.get(name, empty)
+        return pixel_space(images, spec.pixel_size, spec.pixel_blur), feature_space(features)

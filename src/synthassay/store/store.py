@@ -136,10 +136,6 @@ class Store:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def clear_partial(self) -> None:
-        """Remove work under way that nothing will continue."""
-        shutil.rmtree(self.root / "partial", ignore_errors=True)
-
 
 def _elapsed(workdir: Path) -> float:
     try:
