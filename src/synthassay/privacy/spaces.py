@@ -98,4 +98,6 @@ def feature_space(features: FeatureSet) -> Space:
 
 def mirrored_images(images: ImageSet) -> ImageSet:
     """The images reflected left to right, in the same order: the second half of what copies are searched in."""
-    return replace(images, name=f"{images.name}/mirrored", pixels=images.pixels[..., ::-1], content_id="")
+    return replace(
+        images, name=f"{images.name}/mirrored", pixels=np.ascontiguousarray(images.pixels[..., ::-1]), content_id=""
+    )

@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from synthassay.records import FeatureSet, ImageSet
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
@@ -30,9 +28,3 @@ def encode(context: RunContext, encoder: "Encoder", images: ImageSet) -> Feature
     return replace(
         features, name=images.name, origin=images.origin, ids=images.ids, patients=images.patients, split=images.split
     )
-
-
-def mirrored(images: ImageSet) -> ImageSet:
-    """The images with left and right exchanged; a copier that mirrors is caught by searching these too."""
-    pixels = np.ascontiguousarray(images.pixels[..., ::-1])
-    return replace(images, name=f"{images.name}, mirrored", pixels=pixels, content_id="")

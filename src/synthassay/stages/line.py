@@ -6,12 +6,13 @@ import numpy as np
 
 from synthassay.errors import UserError
 from synthassay.generators.external_specs import ExternalSpec
+from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external
 from synthassay.stages.context import RunContext
 from synthassay.stages.downstream import downstream
-from synthassay.stages.encode import encode, mirrored
+from synthassay.stages.encode import encode
 from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
@@ -106,7 +107,7 @@ class Line:
         self.panel = panel_sets(self.context, self.cohort)
         images = {
             "generator-train": train,
-            "generator-train, mirrored": mirrored(train),
+            "generator-train, mirrored": mirrored_images(train),
             "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,

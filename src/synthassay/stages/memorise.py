@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from synthassay.generators.planting import copy_panel
 from synthassay.privacy.detector import Calibration, References, calibrate
 from synthassay.privacy.memorisation import assess
-from synthassay.privacy.spaces import Space, feature_space, pixel_space
+from synthassay.privacy.spaces import Space, feature_space, mirrored_images, pixel_space
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.stages.context import RunContext
-from synthassay.stages.encode import mirrored
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_results, save_results, write_array
 
@@ -91,7 +90,7 @@ class Memoriser:
         if train_known not in self._made:
             train = self.cohort.split("generator-train")
             known = self._spaces(train, "generator-train") if train_known else (None, None)
-            flipped = self._spaces(mirrored(train), "generator-train, mirrored")
+            flipped = self._spaces(mirrored_images(train), "generator-train, mirrored")
             control_a = self._spaces(self.cohort.split("control-a"), "control-a")
             control_b = self._spaces(self.cohort.split("control-b"), "control-b")
             panel = {part.removeprefix(PANEL): self._spaces(images, part) for part, images in self.panel.items()}
