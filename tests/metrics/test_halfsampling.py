@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from synthassay.metrics.halfsampling import half_sample_interval, half_samples, replicate_radii
 
@@ -29,7 +30,7 @@ def test_radii_of_every_half_equal_those_of_the_half_alone():
     distances = random.random((30, 30))
     np.fill_diagonal(distances, np.inf)
     kept = half_samples(np.repeat(np.arange(10), 3), 50, random)
-    radii = replicate_radii(distances, kept, 4)
+    radii = replicate_radii(torch.from_numpy(distances), torch.from_numpy(kept), 4).numpy()
     for replicate in range(kept.shape[1]):
         expected = np.sort(distances[:, kept[:, replicate]], axis=1)[:, 3]
         np.testing.assert_array_equal(radii[:, replicate], expected)
@@ -38,7 +39,7 @@ def test_radii_of_every_half_equal_those_of_the_half_alone():
 def test_radii_are_infinite_where_too_few_are_left():
     distances = np.full((2, 6), np.inf)
     distances[0, :4] = [4.0, 3.0, 2.0, 1.0]
-    radii = replicate_radii(distances, np.ones((6, 1), np.bool_), 3)
+    radii = replicate_radii(torch.from_numpy(distances), torch.ones((6, 1), dtype=torch.bool), 3)
     assert radii[:, 0].tolist() == [3.0, np.inf]
 
 

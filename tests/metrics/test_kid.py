@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthassay.errors import UserError
-from synthassay.metrics import points
+from synthassay.metrics import tiles
 from synthassay.metrics.kid import kid
 
 
@@ -42,7 +42,7 @@ def test_tiles_give_the_same_as_one_block(monkeypatch):
     x, x_units = clustered(0, 30, 3, 6)
     y, y_units = clustered(1, 40, 2, 6)
     whole = kid(x, y, real_units=x_units, synthetic_units=y_units)
-    monkeypatch.setattr(points, "BLOCK_ENTRIES", 7 * 80)
+    monkeypatch.setattr(tiles, "tile_side", lambda *_: 7)
     tiled = kid(x, y, real_units=x_units, synthetic_units=y_units)
     assert tiled.value == pytest.approx(whole.value, rel=1e-10)
     assert tiled.standard_error == pytest.approx(whole.standard_error, rel=1e-10)

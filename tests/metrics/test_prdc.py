@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from synthassay.errors import UserError
-from synthassay.metrics import points
+from synthassay.metrics import tiles
 from synthassay.metrics.halfsampling import half_samples
 from synthassay.metrics.intervals import unit_codes
-from synthassay.metrics.neighbours import compare, describe
+from synthassay.metrics.neighbours import Convention, compare, describe
 from synthassay.metrics.points import centred_points
 from synthassay.metrics.prdc import SCORES, manifold_scores, prdc
 
@@ -53,7 +53,7 @@ def test_tiles_give_the_same_as_one_block(monkeypatch):
     real, synthetic = random.standard_normal((60, 5)), random.standard_normal((44, 5))
     both = {"real_units": np.repeat(np.arange(20), 3), "synthetic_units": np.repeat(np.arange(22), 2)}
     whole = prdc(real, synthetic, **both)
-    monkeypatch.setattr(points, "BLOCK_ENTRIES", 300)
+    monkeypatch.setattr(tiles, "tile_side", lambda *_: 7)
     tiled = prdc(real, synthetic, **both)
     for score in SCORES:
         np.testing.assert_array_equal(getattr(whole, score), getattr(tiled, score))
@@ -92,7 +92,7 @@ def test_each_half_sample_equals_computing_on_that_half():
         kept = half_samples(unit_codes(codes), 12, np.random.default_rng(1))
         sides.append((describe(centred_points(name, rows, codes), kept, 3), kept))
     (first, kept_real), (second, kept_synthetic) = sides
-    scores = manifold_scores(second, first, compare(second, first), 3)["patient-aware"]
+    scores = manifold_scores(second, first, compare(second, first, (Convention(3),)), Convention(3))["patient-aware"]
     for replicate in range(13):
         a, b = kept_real[:, replicate], kept_synthetic[:, replicate]
         expected = written_out(real[a], synthetic[b], 3, units[a])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from synthassay.metrics.intervals import (
     CONFIDENCE,
@@ -23,8 +24,8 @@ from synthassay.metrics.intervals import (
     share_interval,
     t_interval,
 )
-from synthassay.metrics.neighbours import Neighbourhoods, Variant, describe, nearest_rows
-from synthassay.metrics.points import TIE, centred_points, checked_features
+from synthassay.metrics.neighbours import TIE, Neighbourhoods, Variant, describe, nearest_rows
+from synthassay.metrics.points import Features, centred_points, mean_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,23 @@ class Authenticity:
 
 
 def authenticity_from(
-    units: NDArray[np.int64], nearest: NDArray[np.int64], distances: NDArray[np.float64], train: Neighbourhoods
-) -> Authenticity:
+    units: NDArray[np.int64], nearest: Tensor, distances: Tensor, train: Neighbourhoods
+) -> Authenticity:  # fmt: skip
     """Authenticity from nearest neighbours.
 
     ``units``: ``[m]`` of the synthetic rows; ``nearest``: ``[m]`` the *training* row nearest to each, at the squared
     ``distances``; ``train``: neighbourhoods of the training rows under the wanted variant.
     """
-    return Authenticity(train.nearest[nearest] < distances * (1 - TIE), units)
+    authentic = train.nearest[nearest] < distances * (1 - TIE)
+    return Authenticity(authentic.cpu().numpy(), units)
 
 
 def authenticity(
-    train: ArrayLike, synthetic: ArrayLike, *, train_units: ArrayLike | None = None,
+    train: Features, synthetic: Features, *, train_units: ArrayLike | None = None,
     synthetic_units: ArrayLike | None = None, variant: Variant = "patient-aware",
 ) -> Authenticity:  # fmt: skip
     """Authenticity of ``[m, d]`` synthetic features against the ``[n, d]`` features that were trained on."""
-    centre = checked_features("train", train).mean(axis=0)
+    centre = mean_of("train", train)
     real = centred_points("train", train, train_units, centre)
     made = centred_points("synthetic", synthetic, synthetic_units, centre)
     known = describe(real, np.ones((len(real), 1), np.bool_), 1)

@@ -13,8 +13,9 @@ from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_pati
 from synthassay.metrics.halfsampling import half_samples
 from synthassay.metrics.intervals import unit_codes
 from synthassay.metrics.neighbours import SetDescription, describe, enough_neighbours
-from synthassay.metrics.points import Points, centred_points, checked_features
+from synthassay.metrics.points import Points, centred_points, checked_tensor, mean_of
 from synthassay.metrics.specs import FidelitySpec
+from synthassay.metrics.team import current_team
 from synthassay.records import FeatureSet, content_digest, identity_differences
 from synthassay.seeding import numpy_generator
 
@@ -53,15 +54,16 @@ class ReferenceCache:
     """
 
     def __init__(
-        self, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec, seed: int
-    ) -> None:
+        self, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec, seed: int,
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
         if len(test) == 0:
             raise UserError("fidelity needs real test images, and the test split is empty")
-        self.spec, self.seed = spec, seed
+        self.spec, self.seed, self.device, self.team = spec, seed, device, current_team()
         self._sources = (test, control, train)
         self._memo: dict[Hashable, object] = {}
         self.encoder, self.encoder_identity = test.encoder, test.encoder_identity
-        self._centre = checked_features(test.name, test.features).mean(axis=0)
+        self._centre = mean_of(test.name, test.features)
         self.control = self.prepare(control)
         self.references = {TEST: self.prepare(test)}
         if train is not None:
@@ -85,7 +87,8 @@ class ReferenceCache:
             row = int(np.flatnonzero(features.ids == ids[counts > 1][0])[1])
             raise UserError(f"'{features.name}' repeats an image id at row {row}; each row needs its own id")
         ordered = features.take(np.argsort(unit_codes(features.patients), kind="stable"))
-        return PreparedSet(ordered, centred_points(features.name, ordered.features, ordered.patients, self._centre))
+        values = checked_tensor(features.name, ordered.features, self.device)
+        return PreparedSet(ordered, centred_points(features.name, values, ordered.patients, self._centre))
 
     def remember(self, key: Hashable, build: Callable[[], T]) -> T:
         """The value made by ``build`` when ``key`` was first asked for."""
@@ -98,7 +101,8 @@ class ReferenceCache:
         """Neighbourhoods of ``rows``, with half-samples drawn for this role and group."""
         points = item.points.take(rows)
         generator = numpy_generator("fidelity", "half-samples", self.seed, role, group.text)
-        return describe(points, half_samples(points.units, self.spec.replicates, generator), self.spec.k)
+        kept = half_samples(points.units, self.spec.replicates, generator)
+        return describe(points, kept, self.spec.k, self.team)
 
     def real(self, reference: str, group: Group) -> SetDescription:
         """The description of a reference's group."""
@@ -127,7 +131,13 @@ class ReferenceCache:
             ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group)
         )
         real = self.real(reference, group)
-        return estimate_all(synthetic, real, self.spec, self.encoder, trained_on=reference == TRAIN)
+        return self.estimates(synthetic, real, reference)
+
+    def estimates(self, synthetic: SetDescription, real: SetDescription, reference: str) -> Estimates:
+        """Every estimate of a described set against a described reference."""
+        return estimate_all(
+            synthetic, real, self.spec, self.encoder, trained_on=reference == TRAIN, team=self.team
+        )  # fmt: skip
 
 
 def _content(features: FeatureSet) -> str:

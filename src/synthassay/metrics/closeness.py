@@ -17,12 +17,14 @@ and 1 there. Distances to a patient are to the nearest of the patient's images.
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from synthassay.metrics.cache import TEST, TRAIN, PreparedSet, ReferenceCache
 from synthassay.metrics.halfsampling import replicate_radii
 from synthassay.metrics.intervals import Interval
-from synthassay.metrics.points import Points, inner_products, squared_distances
+from synthassay.metrics.points import Points
+from synthassay.metrics.tiles import tiles
 from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, MetricResult, identity
 from synthassay.seeding import numpy_generator
 
@@ -36,12 +38,15 @@ VERDICT = "closer to generator-train than new patients are"
 
 def patient_distances(points: Points, patients: Points) -> NDArray[np.float64]:
     """``[n, P]`` distance of each row of ``points`` to the nearest image of each patient."""
-    starts = np.flatnonzero(np.diff(patients.units, prepend=-1))
-    found = np.empty((len(points), len(starts)))
-    for rows in points.blocks(len(patients)):
-        squares = squared_distances(points, patients, rows, inner_products(points, patients, rows))
-        found[rows] = np.sqrt(np.minimum.reduceat(squares, starts, axis=1))
-    return found
+    found = np.full((len(points), patients.n_units), np.inf)
+    for tile in tiles(points, patients):
+        units = patients.units[tile.columns]
+        starts = np.flatnonzero(np.diff(units, prepend=-1))
+        least = np.minimum.reduceat(tile.squares().cpu().numpy(), starts, axis=1)
+        place = (tile.rows, units[starts])  # a patient may go on in the next tile
+        found[place] = np.minimum(found[place], least)
+    distances: NDArray[np.float64] = np.sqrt(found)
+    return distances
 
 
 def exchanges(n_train: int, n_test: int, replicates: int, generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -53,11 +58,11 @@ def exchanges(n_train: int, n_test: int, replicates: int, generator: np.random.G
 
 def mean_contrasts(distances: NDArray[np.float64], is_train: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean of (b - a)/(b + a) over rows for each labelling ``[P, R]`` of the columns of ``distances`` ``[n, P]``."""
-    to_train = replicate_radii(distances, is_train, 1)
-    to_test = replicate_radii(distances, ~is_train, 1)
+    rows, labels = torch.from_numpy(distances), torch.from_numpy(is_train)
+    to_train, to_test = replicate_radii(rows, labels, 1), replicate_radii(rows, ~labels, 1)
     total = to_test + to_train
-    contrast = np.divide(to_test - to_train, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(contrast.mean(axis=0))
+    contrast = torch.where(total > 0, (to_test - to_train) / total, 0.0)
+    return np.asarray(contrast.mean(dim=0).numpy())
 
 
 def closeness(subject: NDArray[np.float64], control: NDArray[np.float64], confidence: float) -> tuple[float, Interval]:

@@ -7,9 +7,10 @@ from synthassay.metrics.authenticity import authenticity_from
 from synthassay.metrics.frechet import frechet_from_moments
 from synthassay.metrics.intervals import Interval
 from synthassay.metrics.kid import kernel_distance
-from synthassay.metrics.neighbours import VARIANTS, SetDescription, Variant, compare
+from synthassay.metrics.neighbours import VARIANTS, Convention, SetDescription, Variant, compare
 from synthassay.metrics.prdc import SCORES, manifold_scores
 from synthassay.metrics.specs import FidelitySpec
+from synthassay.metrics.team import ALONE, Team
 
 FRECHET = "frechet_distance"
 HIGHER_IS_BETTER: dict[str, bool | None] = {
@@ -48,15 +49,17 @@ def metric_names(encoder: str, *, trained_on: bool) -> list[tuple[str, Variant]]
 
 
 def estimate_all(
-    synthetic: SetDescription, real: SetDescription, spec: FidelitySpec, encoder: str, *, trained_on: bool
-) -> Estimates:
+    synthetic: SetDescription, real: SetDescription, spec: FidelitySpec, encoder: str, *, trained_on: bool,
+    team: Team = ALONE,
+) -> Estimates:  # fmt: skip
     """The estimates named by :func:`metric_names`; ``real`` is what was trained on if ``trained_on``."""
-    comparison = compare(synthetic, real)
+    convention = Convention(spec.k)
+    comparison = compare(synthetic, real, (convention,), team)
     units = min(synthetic.points.n_units, real.points.n_units)
     frechet = frechet_from_moments(real.moments, synthetic.moments)
     name = metric_names(encoder, trained_on=False)[0]
     found: Estimates = {name: Estimate(frechet.value, frechet.interval(spec.confidence), units)}
-    scores = manifold_scores(synthetic, real, comparison, spec.k)
+    scores = manifold_scores(synthetic, real, comparison, convention)
     for variant in VARIANTS:
         distance = kernel_distance(
             synthetic.kernel, real.kernel, comparison.kernel, patient_aware=variant == "patient-aware"

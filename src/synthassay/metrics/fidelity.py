@@ -20,7 +20,6 @@ from synthassay.metrics.estimates import (
     UNITS,
     Estimate,
     Estimates,
-    estimate_all,
     metric_names,
 )
 from synthassay.metrics.groups import Group, column_of
@@ -101,7 +100,7 @@ class _Scorer:
             description = self.shared.described(self.subject, selection.rows, "synthetic", group)
             self._descriptions[group, n] = description
         synthetic, real = self._descriptions[group, n], self.shared.real(reference, group)
-        found = estimate_all(synthetic, real, self.spec, self.shared.encoder, trained_on=reference == TRAIN)
+        found = self.shared.estimates(synthetic, real, reference)
         floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
         for (metric, variant), estimate in found.items():
             base = self._row(reference, group.text, metric, variant, (len(real.points), n))

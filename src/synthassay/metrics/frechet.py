@@ -16,52 +16,92 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from synthassay.errors import UserError
 from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance, no_interval, t_interval
-from synthassay.metrics.points import Points, centred_points
+from synthassay.metrics.points import Features, Points, centred_points, mean_of, row_blocks
+from synthassay.metrics.team import ALONE, Team
 
 RANK = 1e-12  # of the largest eigenvalue: under it a direction counts as constant
+NOT_ASKED = "no standard error was asked for"
 OUTSIDE = 1e-9  # share of a covariance's trace that may lie outside the other's range
 
-Matrix = NDArray[np.float64]
+
+class Factor:
+    """F ``[d, r]`` with S = FFᵀ: Cholesky's triangle where S has full rank, else scaled eigenvectors."""
+
+    def __init__(self, covariance: Tensor) -> None:
+        triangle, failed = torch.linalg.cholesky_ex(covariance)
+        pivots = triangle.diagonal() ** 2
+        self.full = not bool(failed) and bool(pivots.min() > RANK * pivots.max())
+        if self.full:
+            self.matrix = triangle
+            return
+        values, vectors = torch.linalg.eigh(covariance)
+        kept = values > RANK * values[-1].clamp(min=0.0)
+        root, basis = values[kept].sqrt(), vectors[:, kept]
+        self.matrix, self._inverse = basis * root, (basis / root).T
+
+    def solved(self, right: Tensor) -> Tensor:
+        """F⁻ᵀ ``right`` (its pseudo-inverse where S is singular): ``[d, c]`` from ``[r, c]``."""
+        if self.full:
+            return torch.as_tensor(torch.linalg.solve_triangular(self.matrix.T, right, upper=True))
+        return torch.as_tensor(self._inverse.T @ right)
+
+    def share_inside(self, covariance: Tensor) -> float:
+        """The part of the trace of another covariance that lies in the range of S."""
+        if self.full:
+            return float(covariance.diagonal().sum())
+        basis = torch.linalg.qr(self.matrix)[0]
+        return float((basis * (covariance @ basis)).sum())
 
 
 class Moments:
-    """Mean, centred rows and covariance factor of one set; the factor is computed once, when first needed."""
+    """Mean and covariance of one set, streamed in double, and the covariance's factor, made when first needed."""
 
-    def __init__(self, points: Points) -> None:
+    def __init__(self, points: Points, team: Team = ALONE) -> None:
         if len(points) < 2:
             raise UserError(f"the Fréchet distance needs 2 rows, '{points.name}' has {len(points)}")
-        self.units = points.units
-        self.n_units = points.n_units
-        self.mean: Matrix = points.vectors.mean(axis=0)
-        self.rows: Matrix = points.vectors - self.mean
-        self.trace = float(np.einsum("nd,nd->", self.rows, self.rows)) / (len(points) - 1)
+        self.points, self._team = points, team
+        total = torch.zeros(points.dimension, dtype=torch.float64, device=points.device)
+        for _, block in points.blocks():
+            total += block.sum(dim=0)
+        self.mean = total / len(points)
+        self.trace = sum(float(((block - self.mean) ** 2).sum()) for _, block in points.blocks()) / (self.n - 1)
 
     @property
     def n(self) -> int:
         """Rows."""
-        return len(self.rows)
+        return len(self.points)
 
     @property
     def dimension(self) -> int:
         """d."""
-        return int(self.rows.shape[1])
+        return self.points.dimension
+
+    @property
+    def rows(self) -> Tensor:
+        """``[n, d]`` float64, centred; for small sets."""
+        return self.points.vectors() - self.mean
 
     @cached_property
-    def covariance(self) -> Matrix:
-        """``[d, d]``, with n-1."""
-        return self.rows.T @ self.rows / (self.n - 1)
+    def covariance(self) -> Tensor:
+        """``[d, d]``, with n-1; each process of a team adds its blocks."""
+        d = self.dimension
+        total = torch.zeros((d, d), dtype=torch.float64, device=self.points.device)
+        for number, rows in enumerate(row_blocks(self.n, d)):
+            if self._team.owns(number):
+                block = self.points.vectors(rows) - self.mean
+                total.addmm_(block.T, block)
+        return self._team.add(total).div_(self.n - 1)
 
     @cached_property
-    def factor(self) -> tuple[Matrix, Matrix]:
-        """F ``[d, r]`` with S = FFᵀ, and its pseudo-inverse ``[r, d]``; r is the rank of S."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        kept = values > RANK * max(float(values[-1]), 0.0)
-        root, basis = np.sqrt(values[kept]), vectors[:, kept]
-        return basis * root, (basis / root).T
+    def factor(self) -> Factor:
+        """Of the covariance."""
+        return Factor(self.covariance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,58 +121,71 @@ class FrechetDistance:
         return interval.clipped(0.0, math.inf)
 
 
-def frechet_from_moments(first: Moments, second: Moments) -> FrechetDistance:
-    """Distance of two sets; put the real set first, so that its factor is computed once for many others."""
+def frechet_from_moments(first: Moments, second: Moments, *, error: bool = True) -> FrechetDistance:
+    """Distance of two sets; put the real set first, so that its factor is computed once for many others.
+
+    ``error``: whether to compute the standard error, which costs more than the value.
+    """
     if first.dimension != second.dimension:
         raise UserError(
             f"features have {first.dimension} and {second.dimension} columns; use one encoder for both sets"
         )
     gap = first.mean - second.mean
     base = float(gap @ gap) + first.trace + second.trace
-    units = min(first.n_units, second.n_units)
+    units = min(first.points.n_units, second.points.n_units)
     if min(first.n, second.n) < first.dimension:
         note = (f"n < d ({min(first.n, second.n)} < {first.dimension}): the covariance is rank-deficient, "
                 "so there is no interval and the value depends on n; read KID instead")  # fmt: skip
         return FrechetDistance(max(0.0, base - 2 * _low_rank_trace(first, second)), None, units, note)
-    factor, inverse = first.factor
-    values, vectors = np.linalg.eigh(factor.T @ second.covariance @ factor)
-    roots = np.sqrt(np.clip(values, 0.0, None))
+    inner = first.factor.matrix.T @ second.covariance @ first.factor.matrix
+    if not error or units < 2:
+        value = max(0.0, base - 2 * float(_roots(torch.linalg.eigvalsh(inner)).sum()))
+        return FrechetDistance(value, None, units, "an interval needs 2 patients on each side" if error else NOT_ASKED)
+    values, vectors = torch.linalg.eigh(inner)
+    roots = _roots(values)
     value = max(0.0, base - 2 * float(roots.sum()))
-    note = _why_no_error(first, second, values, factor, inverse)
-    if note or units < 2:
-        return FrechetDistance(value, None, units, note or "an interval needs 2 patients on each side")
-    left, right = factor @ vectors, inverse.T @ vectors
-    variance = _variance(second, -2 * gap, (left / roots) @ left.T) + _variance(
-        first, 2 * gap, (right * roots) @ right.T
-    )
+    note = _why_no_error(first, second, values)
+    if note:
+        return FrechetDistance(value, None, units, note)
+    left, right = first.factor.matrix @ vectors, first.factor.solved(vectors)
+    variance = _variance(second, -2 * gap, (left / roots) @ left.T)
+    variance += _variance(first, 2 * gap, (right * roots) @ right.T)
     return FrechetDistance(value, math.sqrt(variance), units)
 
 
+def _roots(values: Tensor) -> Tensor:
+    return values.clamp(min=0.0).sqrt()
+
+
 def _low_rank_trace(first: Moments, second: Moments) -> float:
-    products = first.rows @ second.rows.T
-    singular = np.linalg.svd(products, compute_uv=False)
-    return float(singular.sum()) / math.sqrt((first.n - 1) * (second.n - 1))
+    small, large = (first, second) if first.n <= second.n else (second, first)
+    if large.n <= 2 * small.dimension:
+        singular = torch.linalg.svdvals(small.rows @ large.rows.T) / math.sqrt(large.n - 1)
+    else:  # the large side enters by its d×d covariance
+        singular = _roots(torch.linalg.eigvalsh(small.rows @ large.covariance @ small.rows.T))
+    return float(singular.sum()) / math.sqrt(small.n - 1)
 
 
-def _why_no_error(first: Moments, second: Moments, values: Matrix, factor: Matrix, inverse: Matrix) -> str:
+def _why_no_error(first: Moments, second: Moments, values: Tensor) -> str:
     """Empty where both covariances span the same directions, so that the map between them exists."""
     if not len(values) or values[0] <= RANK * values[-1]:
         return "the synthetic covariance is singular where the real one is not: no standard error"
-    inside = float(np.einsum("rd,de,er->", inverse, second.covariance, factor))
-    if abs(second.trace - inside) > OUTSIDE * second.trace:
+    if abs(second.trace - first.factor.share_inside(second.covariance)) > OUTSIDE * second.trace:
         return "the real covariance is singular where the synthetic one is not: no standard error"
     return ""
 
 
-def _variance(moments: Moments, slope: Matrix, transport: Matrix) -> float:
-    rows = moments.rows
-    quadratic = np.einsum("nd,nd->n", rows, rows) - np.einsum("nd,nd->n", rows @ transport, rows)
-    influence = rows @ slope + quadratic
-    return influence_variance((influence - influence.mean()) / moments.n, moments.units)
+def _variance(moments: Moments, slope: Tensor, transport: Tensor) -> float:
+    influence = np.empty(moments.n)
+    for rows, block in moments.points.blocks():
+        centred = block - moments.mean
+        quadratic = torch.linalg.vecdot(centred, centred - centred @ transport)
+        influence[rows] = (centred @ slope + quadratic).cpu().numpy()
+    return influence_variance((influence - influence.mean()) / moments.n, moments.points.units)
 
 
 def frechet_distance(
-    real: ArrayLike, synthetic: ArrayLike, *, real_units: ArrayLike | None = None,
+    real: Features, synthetic: Features, *, real_units: ArrayLike | None = None,
     synthetic_units: ArrayLike | None = None,
 ) -> FrechetDistance:  # fmt: skip
     """Squared Fréchet distance of ``[n, d]`` and ``[m, d]`` floating point features.
@@ -140,9 +193,7 @@ def frechet_distance(
     ``real_units``, ``synthetic_units``: patients of the rows (None: each row its own). Called FID only on features of
     FID-Inception.
     """
-    first = centred_points("real", real, real_units)
-    centre = first.vectors.mean(axis=0)
+    centre = mean_of("real", real)
     first = centred_points("real", real, real_units, centre)
-    return frechet_from_moments(
-        Moments(first), Moments(centred_points("synthetic", synthetic, synthetic_units, centre))
-    )
+    second = centred_points("synthetic", synthetic, synthetic_units, centre)
+    return frechet_from_moments(Moments(first), Moments(second))

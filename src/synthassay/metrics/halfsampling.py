@@ -7,9 +7,12 @@ replicates is used, around the estimate from all patients.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from synthassay.metrics.intervals import CONFIDENCE, Interval, no_interval, t_interval
+from synthassay.metrics.points import row_blocks
 
 FIRST_DEPTH = 6  # neighbours looked at first, in multiples of k; a half-sample needs about 2k
 
@@ -29,47 +32,46 @@ def half_samples(units: NDArray[np.int64], replicates: int, generator: np.random
     return kept[units]
 
 
-def place_of_kth(near: NDArray[np.int64], kept: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """Position in each row of ``near`` (``[b, depth]`` candidate indices, nearest first) of the k-th kept one.
+def place_of_kth(near: Tensor, kept: Tensor, k: int) -> Tensor:
+    """Position in each row of ``near`` (``[b, depth]`` candidate columns, nearest first) of the k-th kept one.
 
-    ``kept``: ``[n, R]``. Returns ``[b, R]``; ``depth`` where fewer than k are kept.
+    ``kept``: ``[n, R]``; a candidate of -1 is nobody. Returns ``[b, R]``; ``depth`` where fewer than k are kept.
     """
-    count = np.zeros((len(near), kept.shape[1]), np.int16 if near.shape[1] < 2**15 else np.int32)
-    place = np.zeros_like(count)
-    for column in range(near.shape[1]):
-        count += kept[near[:, column]]
+    small = torch.int16 if near.shape[1] < 1 << 15 else torch.int32
+    count = torch.zeros((len(near), kept.shape[1]), dtype=small, device=near.device)
+    place = torch.zeros_like(count)
+    for candidates in near.T:
+        count += kept[candidates.clamp(min=0)] & (candidates >= 0)[:, None]
         place += count < k
-    return place.astype(np.int64)
+    return place.long()
 
 
-def replicate_radii(distances: NDArray[np.float64], kept: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+def listed_radii(squares: Tensor, near: Tensor, kept: Tensor, k: int) -> Tensor:
+    """Squared distance of each row to its k-th kept candidate, in every replicate; inf where fewer are kept.
+
+    ``squares``, ``near``: ``[b, depth]`` candidates, nearest first; ``kept``: ``[n, R]``. Returns ``[b, R]``.
+    """
+    padded = torch.cat([squares, squares.new_full((len(squares), 1), torch.inf)], dim=1)
+    found = [padded[rows].gather(1, place_of_kth(near[rows], kept, k)) for rows in row_blocks(len(near), kept.shape[1])]
+    return torch.cat(found) if found else squares.new_zeros((0, kept.shape[1]))
+
+
+def replicate_radii(squares: Tensor, kept: Tensor, k: int) -> Tensor:
     """Squared distance of each row to its k-th nearest kept column, in every replicate.
 
-    ``distances``: ``[b, n]``, inf where a column must not count; ``kept``: ``[n, R]``. Returns ``[b, R]``, inf where
+    ``squares``: ``[b, n]``, inf where a column must not count; ``kept``: ``[n, R]``. Returns ``[b, R]``, inf where
     fewer than k columns are kept. Looks at the nearest few columns first and deeper only in rows that need it.
     """
-    rows, width = distances.shape
-    radii = np.full((rows, kept.shape[1]), np.inf)
-    todo, depth = np.arange(rows), min(width, FIRST_DEPTH * k + 2)
+    rows, width = squares.shape
+    radii = squares.new_full((rows, kept.shape[1]), torch.inf)
+    todo, depth = torch.arange(rows, device=squares.device), min(width, FIRST_DEPTH * k + 2)
     while len(todo):
-        near, values = nearest_columns(distances[todo], depth)
-        place = place_of_kth(near, kept, k)
-        done = (place < depth).all(axis=1) if depth < width else np.ones(len(todo), np.bool_)
-        padded = np.concatenate([values[done], np.full((int(done.sum()), 1), np.inf)], axis=1)
-        radii[todo[done]] = np.take_along_axis(padded, place[done], axis=1)
+        values, near = squares[todo].topk(depth, largest=False)
+        found = listed_radii(values, near, kept, k)
+        done = torch.isfinite(found).all(dim=1) if depth < width else torch.ones(len(todo), dtype=torch.bool)
+        radii[todo[done]] = found[done]
         todo, depth = todo[~done], min(width, 4 * depth)
     return radii
-
-
-def nearest_columns(distances: NDArray[np.float64], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The ``depth`` nearest columns of each row, nearest first, and their distances: two ``[b, depth]`` arrays."""
-    if depth < distances.shape[1]:
-        near = np.argpartition(distances, depth - 1, axis=1)[:, :depth]
-    else:
-        near = np.broadcast_to(np.arange(depth), distances.shape)
-    values = np.take_along_axis(distances, near, axis=1)
-    order = np.argsort(values, axis=1, kind="stable")
-    return np.take_along_axis(near, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
 def half_sample_interval(

@@ -15,7 +15,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from synthassay.errors import UserError
 from synthassay.metrics.intervals import (
@@ -26,7 +28,9 @@ from synthassay.metrics.intervals import (
     no_interval,
     t_interval,
 )
-from synthassay.metrics.points import Points, centred_points, checked_features, inner_products, polynomial_kernel
+from synthassay.metrics.points import Features, Points, centred_points, mean_of
+from synthassay.metrics.team import ALONE, Team
+from synthassay.metrics.tiles import Tile, tiles
 
 Vector = NDArray[np.float64]
 
@@ -65,44 +69,51 @@ class KernelDistance:
 
 
 class WithinAccumulator:
-    """Collects :class:`WithinSums` from kernel tiles of whole units against the whole set."""
+    """Collects :class:`WithinSums` from the kernel tiles of a set with itself."""
 
     def __init__(self, points: Points) -> None:
         self.points = points
-        self.total, self.inside = np.zeros(len(points)), np.zeros(len(points))
+        self.total, self.inside = (torch.zeros(len(points), dtype=torch.float64, device=points.device) for _ in "ab")
 
-    def add(self, rows: slice, kernel: NDArray[np.float64]) -> None:
-        """``kernel``: ``[rows, n]``."""
-        tile = kernel[:, rows]
-        diagonal = np.diagonal(tile)
-        self.total[rows] = kernel.sum(axis=1) - diagonal
-        if self.points.clustered:
-            units = self.points.units[rows]
-            same = units[:, None] == units[None, :]
-            self.inside[rows] = np.einsum("ij,ij->i", tile, same) - diagonal
+    def add(self, tile: Tile, kernel: Tensor, same: Tensor | None) -> None:
+        """``kernel``: ``[b, c]``, changed here; ``same``: ``[b, c]`` pairs of one unit, None where there are none."""
+        if tile.diagonal:
+            kernel.fill_diagonal_(0.0)
+        _add_margins(self.total, tile, kernel)
+        if same is not None and self.points.clustered:
+            _add_margins(self.inside, tile, kernel.mul_(same))
 
-    def result(self) -> WithinSums:
+    def result(self, team: Team = ALONE) -> WithinSums:
         """The sums of the whole set, once every tile was added."""
-        inside = cluster_sums(self.inside, self.points.units)
-        between = cluster_sums(self.total, self.points.units) - inside
-        return WithinSums(self.points.sizes.astype(np.float64), between, inside)
+        total, inside = (_by_unit(team.add(part), self.points) for part in (self.total, self.inside))
+        return WithinSums(self.points.sizes.astype(np.float64), total - inside, inside)
 
 
 class CrossAccumulator:
-    """Collects :class:`CrossSums` from kernel tiles of ``x`` against all of ``y``."""
+    """Collects :class:`CrossSums` from the kernel tiles of ``x`` against ``y``."""
 
     def __init__(self, x: Points, y: Points) -> None:
         self.x, self.y = x, y
-        self.rows, self.columns = np.zeros(len(x)), np.zeros(len(y))
+        self.rows, self.columns = (torch.zeros(len(p), dtype=torch.float64, device=x.device) for p in (x, y))
 
-    def add(self, rows: slice, kernel: NDArray[np.float64]) -> None:
-        """``kernel``: ``[rows, m]``."""
-        self.rows[rows] = kernel.sum(axis=1)
-        self.columns += kernel.sum(axis=0)
+    def add(self, tile: Tile, kernel: Tensor) -> None:
+        """``kernel``: ``[b, c]``."""
+        self.rows[tile.rows] += kernel.sum(dim=1, dtype=torch.float64)
+        self.columns[tile.columns] += kernel.sum(dim=0, dtype=torch.float64)
 
-    def result(self) -> CrossSums:
+    def result(self, team: Team = ALONE) -> CrossSums:
         """The sums of both whole sets, once every tile was added."""
-        return CrossSums(cluster_sums(self.rows, self.x.units), cluster_sums(self.columns, self.y.units))
+        return CrossSums(_by_unit(team.add(self.rows), self.x), _by_unit(team.add(self.columns), self.y))
+
+
+def _add_margins(sums: Tensor, tile: Tile, kernel: Tensor) -> None:
+    sums[tile.rows] += kernel.sum(dim=1, dtype=torch.float64)
+    if tile.symmetric:
+        sums[tile.columns] += kernel.sum(dim=0, dtype=torch.float64)
+
+
+def _by_unit(values: Tensor, points: Points) -> Vector:
+    return cluster_sums(values.cpu().numpy(), points.units)
 
 
 def _within_mean(sums: WithinSums, patient_aware: bool) -> tuple[float, Vector]:
@@ -135,24 +146,24 @@ def kernel_distance(x: WithinSums, y: WithinSums, cross: CrossSums, *, patient_a
     return KernelDistance(value, math.sqrt(variance), units)
 
 
-def within_sums(points: Points) -> WithinSums:
+def within_sums(points: Points, team: Team = ALONE) -> WithinSums:
     """Kernel sums inside one set, tile by tile."""
     sums = WithinAccumulator(points)
-    for rows in points.blocks(len(points)):
-        sums.add(rows, polynomial_kernel(points, points, rows, inner_products(points, points, rows)))
-    return sums.result()
+    for tile in tiles(points, team=team):
+        sums.add(tile, tile.kernel(), tile.same_unit())
+    return sums.result(team)
 
 
-def cross_sums(x: Points, y: Points) -> CrossSums:
+def cross_sums(x: Points, y: Points, team: Team = ALONE) -> CrossSums:
     """Kernel sums between two sets, tile by tile."""
     sums = CrossAccumulator(x, y)
-    for rows in x.blocks(len(y)):
-        sums.add(rows, polynomial_kernel(x, y, rows, inner_products(x, y, rows)))
-    return sums.result()
+    for tile in tiles(x, y, team=team):
+        sums.add(tile, tile.kernel())
+    return sums.result(team)
 
 
 def kid(
-    real: ArrayLike, synthetic: ArrayLike, *, real_units: ArrayLike | None = None,
+    real: Features, synthetic: Features, *, real_units: ArrayLike | None = None,
     synthetic_units: ArrayLike | None = None, patient_aware: bool = True,
 ) -> KernelDistance:  # fmt: skip
     """KID of ``[n, d]`` and ``[m, d]`` floating point features over all pairs; may be negative.
@@ -160,7 +171,7 @@ def kid(
     ``real_units``, ``synthetic_units``: patients of the rows (None: each row its own). Equals torch-fidelity's
     ``kernel_mmd`` on whole sets in the classic variant.
     """
-    centre = checked_features("real", real).mean(axis=0)
+    centre = mean_of("real", real)
     x = centred_points("synthetic", synthetic, synthetic_units, centre)
     y = centred_points("real", real, real_units, centre)
     return kernel_distance(within_sums(x), within_sums(y), cross_sums(x, y), patient_aware=patient_aware)

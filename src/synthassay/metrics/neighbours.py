@@ -10,66 +10,109 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from synthassay.errors import UserError
+from synthassay.metrics.balls import BallCounts, Balls
 from synthassay.metrics.frechet import Moments
-from synthassay.metrics.halfsampling import replicate_radii
+from synthassay.metrics.halfsampling import FIRST_DEPTH, listed_radii, replicate_radii
 from synthassay.metrics.kid import CrossAccumulator, CrossSums, WithinAccumulator, WithinSums
-from synthassay.metrics.points import Points, inner_products, polynomial_kernel, squared_distances
+from synthassay.metrics.nearest import NearestLists, exact_kth
+from synthassay.metrics.points import Points, exact_squares, row_blocks
+from synthassay.metrics.team import ALONE, Team
+from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
 
 Variant = Literal["patient-aware", "classic"]
 VARIANTS: tuple[Variant, ...] = ("patient-aware", "classic")
+LIST_ENTRIES = 1 << 22  # of all lists of neighbours of a set together, beyond the depth that every row needs
+TIE = 1e-11  # relative; squared distances this close are equal but for rounding, so neither is strictly smaller
+NEAREST_DEPTH = 16  # of real rows kept for each synthetic one, so that rounding cannot hide which is the nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """What a neighbourhood is: the ball to the ``k``-th neighbour, without its edge if ``strict``."""
+
+    k: int
+    strict: bool = True
+
+    @property
+    def text(self) -> str:
+        """For an identity."""
+        return f"k={self.k}, {'strict <' if self.strict else '<='}"
+
+    def limit(self, radii: Tensor) -> Tensor:
+        """What a squared distance must be smaller than to lie inside a ball of squared radius ``radii``."""
+        return radii * (1 - TIE) if self.strict else torch.nextafter(radii * (1 + TIE), radii.new_tensor(torch.inf))
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhoods:
-    """Squared distances inside one set under one variant's rule of who may be a neighbour.
+    """Neighbours inside one set under one variant's rule of who may be one. ``nearest``: ``[n]`` squared distances."""
 
-    ``radii``: ``[n, R]`` to the k-th neighbour in each half-sample, column 0 being the whole set; ``nearest``: ``[n]``
-    to the nearest.
-    """
-
-    radii: NDArray[np.float64]
-    nearest: NDArray[np.float64]
+    lists: NearestLists
+    nearest: Tensor
 
 
 class SetDescription:
-    """A set, its half-samples ``kept`` (``[n, R]``, column 0 all True), its neighbourhoods and its kernel sums."""
+    """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums."""
 
     def __init__(
         self, points: Points, kept: NDArray[np.bool_], hoods: Mapping[Variant, Neighbourhoods], kernel: WithinSums
     ) -> None:
-        self.points, self.kept, self.hoods, self.kernel = points, kept, hoods, kernel
+        self.points, self.hoods, self.kernel = points, hoods, kernel
+        self.kept = torch.from_numpy(kept).to(points.device)
+        self._balls: dict[tuple[int, Convention], Balls] = {}
 
     @cached_property
     def moments(self) -> Moments:
         """For the Fréchet distance."""
         return Moments(self.points)
 
+    def balls(self, variant: Variant, convention: Convention) -> Balls:
+        """The balls of every row. Where some half-sample leaves a row with fewer than k neighbours, only those of the
+        whole set: there can be no interval then."""
+        hood = self.hoods[variant]
+        key = (id(hood), convention)
+        if key not in self._balls:
+            self._balls[key] = self._made(hood, variant, convention)
+        return self._balls[key]
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Close pairs, ordered by the first index: a synthetic row, a real row, and their squared distance."""
+    def _made(self, hood: Neighbourhoods, variant: Variant, convention: Convention) -> Balls:
+        radius = exact_kth(self.points, self.points, hood.lists, convention.k)[0]
+        halves = self.kept[:, 1:]
+        radii = listed_radii(hood.lists.squares, hood.lists.columns, halves, convention.k)
+        short = ((radii == torch.inf) & halves).any(dim=1) & torch.isfinite(hood.lists.squares[:, -1])
+        if short.any():  # their list ends too early for some half-sample
+            self._look_further(short.nonzero()[:, 0], radii, variant, convention.k)
+        if not torch.isfinite(radii[halves]).all():
+            radii = radii[:, :0]
+        radius, radii = convention.limit(radius), convention.limit(radii)
+        radii = torch.where(self.kept[:, 1 : 1 + radii.shape[1]], radii, -1.0)
+        reach = torch.maximum(radius, radii.amax(dim=1).double()) if radii.shape[1] else radius
+        return Balls(radius, radii, reach)
 
-    synthetic: NDArray[np.int64]
-    real: NDArray[np.int64]
-    distances: NDArray[np.float64]
+    def _look_further(self, rows: Tensor, radii: Tensor, variant: Variant, k: int) -> None:
+        """Fill the ``radii`` of ``rows`` from their distances to the whole set."""
+        points, units = self.points, torch.from_numpy(self.points.units).to(self.points.device)
+        for part in row_blocks(len(rows), len(points)):
+            chosen = rows[part]
+            squares = _whole_rows(points, chosen)
+            if variant == "patient-aware":
+                squares[units[chosen, None] == units[None, :]] = torch.inf
+            squares[torch.arange(len(chosen)), chosen] = torch.inf
+            radii[chosen] = replicate_radii(squares, self.kept[:, 1:], k).to(radii.dtype)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A synthetic set seen from a real one.
-
-    ``near_real[variant]``: the pairs inside the real row's largest radius over all half-samples; ``near_synthetic``:
-    the same for the synthetic row's. ``nearest``: ``[m]`` real row nearest to each synthetic one, at ``distances``.
-    """
-
-    near_real: Mapping[Variant, Pairs]
-    near_synthetic: Mapping[Variant, Pairs]
-    nearest: NDArray[np.int64]
-    distances: NDArray[np.float64]
-    kernel: CrossSums
+def _whole_rows(points: Points, rows: Tensor) -> Tensor:
+    """``[b, n]`` squared distances of some rows to all."""
+    vectors = points.vectors(rows)
+    parts = []
+    for columns, block in points.blocks():
+        parts.append((points.norms[rows, None] + points.norms[None, columns]).sub_(vectors @ block.T, alpha=2))
+    return torch.cat(parts, dim=1).clamp_(min=0.0)
 
 
 def enough_neighbours(points: Points, k: int) -> bool:
@@ -77,83 +120,175 @@ def enough_neighbours(points: Points, k: int) -> bool:
     return len(points) > 0 and len(points) - int(points.sizes.max()) >= k
 
 
-def describe(points: Points, kept: NDArray[np.bool_], k: int) -> SetDescription:
+def describe(points: Points, kept: NDArray[np.bool_], k: int, team: Team = ALONE) -> SetDescription:
     """Neighbourhoods and kernel sums of one set; an error if some row has fewer than k possible neighbours.
 
-    ``kept``: ``[n, R]`` half-samples from :func:`synthassay.metrics.halfsampling.half_samples`. Where some half-sample
-    leaves a row with fewer than k neighbours, only the whole set is described: there can be no interval then.
+    ``kept``: ``[n, 1 + R]`` half-samples from :func:`synthassay.metrics.halfsampling.half_samples`; ``k``: the largest
+    that will be asked for.
     """
     if not enough_neighbours(points, k):
         raise UserError(f"'{points.name}' has {len(points)} rows of {points.n_units} patients: too few for the "
                         f"{k}-th neighbour among other patients (k must be smaller)")  # fmt: skip
-    kernel = WithinAccumulator(points)
-    variants = VARIANTS if points.clustered else VARIANTS[:1]
-    found: dict[Variant, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {v: [] for v in variants}
-    for rows in points.blocks(len(points)):
-        products = inner_products(points, points, rows)
-        kernel.add(rows, polynomial_kernel(points, points, rows, products))
-        distances = squared_distances(points, points, rows, products)
-        np.fill_diagonal(distances[:, rows], np.inf)
-        for variant in reversed(variants):
-            if variant == "patient-aware" and points.clustered:
-                distances[points.units[rows, None] == points.units[None, :]] = np.inf
-            found[variant].append((replicate_radii(distances, kept, k), distances.min(axis=1)))
-    hoods = {v: _hood(parts, kept) for v, parts in found.items()}
-    return SetDescription(points, kept, {v: hoods.get(v, hoods[variants[0]]) for v in VARIANTS}, kernel.result())
+    kernel, own = WithinAccumulator(points), _OwnPairs()
+    depth = _list_depth(points, k, halves=kept.shape[1] > 1)
+    aware = NearestLists(len(points), depth, tile_dtype(points, points), points.device)
+    for tile in tiles(points, team=team):
+        same = tile.same_unit()
+        kernel.add(tile, tile.kernel(), same)
+        squares = tile.squares()
+        if same is not None:
+            own.collect(tile, same, squares)
+            squares.masked_fill_(same, torch.inf)
+        aware.feed(tile.rows, tile.columns.start, squares)
+        if tile.symmetric:
+            aware.feed(tile.columns, tile.rows.start, squares.T.contiguous())
+    classic = aware
+    if points.clustered:
+        classic = aware.copy()
+        classic.feed_pairs(*own.pairs(points))
+        classic.joined(team)
+    aware.joined(team)
+    hoods = {id(lists): Neighbourhoods(lists, exact_kth(points, points, lists, 1)[0]) for lists in (aware, classic)}
+    by_variant = {"patient-aware": hoods[id(aware)], "classic": hoods[id(classic)]}
+    return SetDescription(points, kept, {v: by_variant[v] for v in VARIANTS}, kernel.result(team))
 
 
-def _hood(
-    parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]], kept: NDArray[np.bool_]
-) -> Neighbourhoods:  # fmt: skip
-    radii = np.concatenate([radius for radius, _ in parts])
-    if not np.isfinite(radii[kept]).all():
-        radii = radii[:, :1]
-    return Neighbourhoods(radii, np.concatenate([nearest for _, nearest in parts]))
+def _list_depth(points: Points, k: int, *, halves: bool) -> int:
+    """Neighbours to keep: a few more than k, and where half-samples follow, enough that few rows run short in any.
+
+    The images of a patient stay or go together, so that patients with many images need longer lists.
+    """
+    others = len(points) - 1
+    if not halves:
+        return min(others, k + 3)
+    needed = FIRST_DEPTH * k + 2
+    wanted = needed * -(-len(points) // points.n_units)
+    return min(others, max(needed, min(wanted, LIST_ENTRIES // len(points))))
 
 
-def compare(synthetic: SetDescription, real: SetDescription) -> Comparison:
-    """Pairs, nearest real rows and kernel sums of a synthetic set against a real one."""
+class _OwnPairs:
+    """Pairs of images of one unit, which only the classic variant takes for neighbours."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def collect(self, tile: Tile, same: Tensor, squares: Tensor) -> None:
+        if not tile.x.clustered:
+            return
+        row, column = same.nonzero(as_tuple=True)
+        i, j, found = row + tile.rows.start, column + tile.columns.start, squares[row, column]
+        other = i != j
+        self.parts.append((i[other], j[other], found[other]))
+        if tile.symmetric:
+            self.parts.append((j[other], i[other], found[other]))
+
+    def pairs(self, points: Points) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.parts:  # another process has them all
+            nobody = torch.zeros(0, dtype=torch.int64, device=points.device)
+            return nobody, nobody, torch.zeros(0, dtype=tile_dtype(points, points), device=points.device)
+        i, j, squares = (torch.cat(column) for column in zip(*self.parts, strict=True))
+        order = i.argsort(stable=True)
+        return i[order], j[order], squares[order]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A synthetic set seen from a real one.
+
+    ``in_real[variant, convention]``: synthetic points in real balls; ``in_synthetic``: real points in synthetic balls;
+    ``nearest``: ``[m]`` real row nearest to each synthetic one, at the squared ``distances``.
+    """
+
+    in_real: Mapping[tuple[Variant, Convention], BallCounts]
+    in_synthetic: Mapping[tuple[Variant, Convention], BallCounts]
+    nearest: Tensor
+    distances: Tensor
+    kernel: CrossSums
+
+
+def compare(
+    synthetic: SetDescription, real: SetDescription, conventions: tuple[Convention, ...], team: Team = ALONE
+) -> Comparison:
+    """Who lies in whose balls, nearest real rows and kernel sums of a synthetic set against a real one."""
     x, y = synthetic.points, real.points
-    kernel = CrossAccumulator(x, y)
-    reach_real = {v: _reach(real, v) for v in VARIANTS}
-    reach_synthetic = {v: _reach(synthetic, v) for v in VARIANTS}
-    near_real: dict[Variant, list[Pairs]] = {v: [] for v in VARIANTS}
-    near_synthetic: dict[Variant, list[Pairs]] = {v: [] for v in VARIANTS}
-    nearest: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for rows in x.blocks(len(y)):
-        products = inner_products(x, y, rows)
-        kernel.add(rows, polynomial_kernel(x, y, rows, products))
-        distances = squared_distances(x, y, rows, products)
-        column = distances.argmin(axis=1)
-        nearest.append((column, distances[np.arange(len(column)), column]))
-        for v in VARIANTS:  # a set whose variants agree repeats its pairs; they are cheap next to the distances
-            near_real[v].append(_pairs(distances, distances < reach_real[v][None, :], rows.start))
-            near_synthetic[v].append(_pairs(distances, distances < reach_synthetic[v][rows, None], rows.start))
-    return Comparison(
-        {v: _joined(near_real[v]) for v in VARIANTS}, {v: _joined(near_synthetic[v]) for v in VARIANTS},
-        np.concatenate([a for a, _ in nearest]), np.concatenate([b for _, b in nearest]), kernel.result(),
-    )  # fmt: skip
+    kernel, pairs = CrossAccumulator(x, y), _PairCounter(synthetic, real, conventions)
+    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
+    for tile in tiles(x, y, team=team):
+        kernel.add(tile, tile.kernel())
+        squares = tile.squares()
+        lists.feed(tile.rows, tile.columns.start, squares)
+        pairs.add(tile, squares)
+    lists.joined(team)
+    for counts in pairs.every:
+        counts.joined(team)
+    distances, nearest = exact_kth(x, y, lists, 1)
+    return Comparison(pairs.in_real, pairs.in_synthetic, nearest, distances, kernel.result(team))
 
 
-def nearest_rows(x: Points, y: Points) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+class _PairCounter:
+    """Finds the pairs of a tile that lie in any ball of either side, and counts them."""
+
+    def __init__(
+        self, synthetic: SetDescription, real: SetDescription, conventions: tuple[Convention, ...]
+    ) -> None:  # fmt: skip
+        self.x, self.y = synthetic.points, real.points
+        self.in_real, self.in_synthetic = {}, {}
+        self.balls_x: dict[int, tuple[Balls, BallCounts]] = {}
+        self.balls_y: dict[int, tuple[Balls, BallCounts]] = {}
+        for variant in VARIANTS:
+            for convention in conventions:
+                ours, theirs = synthetic.balls(variant, convention), real.balls(variant, convention)
+                width = min(ours.radii.shape[1], theirs.radii.shape[1])
+                key = (variant, convention)
+                self.in_real[key] = _counts(self.balls_y, theirs, synthetic.kept, width)
+                self.in_synthetic[key] = _counts(self.balls_x, ours, real.kept, width)
+        self.reach_x = torch.stack([balls.reach for balls, _ in self.balls_x.values()]).amax(dim=0)
+        self.reach_y = torch.stack([balls.reach for balls, _ in self.balls_y.values()]).amax(dim=0)
+        self.bound = rounding_bound(self.x.dimension, tile_dtype(self.x, self.y))
+
+    @property
+    def every(self) -> list[BallCounts]:
+        """All that is counted, each once."""
+        return [counts for table in (self.balls_x, self.balls_y) for _, counts in table.values()]
+
+    def add(self, tile: Tile, squares: Tensor) -> None:
+        """Count the pairs of a tile."""
+        norms_x, norms_y = self.x.norms[tile.rows], self.y.norms[tile.columns]
+        slack = self.bound * (norms_x.max() + norms_y.max())
+        close = squares < (self.reach_x[tile.rows] + slack).to(squares.dtype)[:, None]
+        close |= squares < (self.reach_y[tile.columns] + slack).to(squares.dtype)[None, :]
+        row, column = close.nonzero(as_tuple=True)
+        i, j, found = row + tile.rows.start, column + tile.columns.start, squares[row, column].double()
+        self._decide_again(i, j, found)
+        for _, counts in self.balls_y.values():
+            counts.add(i, j, found)
+        for _, counts in self.balls_x.values():
+            counts.add(j, i, found)
+
+    def _decide_again(self, i: Tensor, j: Tensor, squares: Tensor) -> None:
+        """Put exact distances where rounding leaves open whether a pair lies in a ball of the whole sets."""
+        slack = self.bound * (self.x.norms[i] + self.y.norms[j])
+        open_ = torch.zeros(len(i), dtype=torch.bool, device=squares.device)
+        for table, ball in ((self.balls_x, i), (self.balls_y, j)):
+            for balls, _ in table.values():
+                open_ |= (squares - balls.radius[ball]).abs() <= slack
+        chosen = open_.nonzero()[:, 0]
+        squares[chosen] = exact_squares(self.x, i[chosen], self.y, j[chosen])
+
+
+def _counts(table: dict[int, tuple[Balls, BallCounts]], balls: Balls, kept: Tensor, width: int) -> BallCounts:
+    """The counts of ``balls``, made when first asked for; variants share balls where no unit has two images."""
+    if id(balls) not in table:
+        cut = Balls(balls.radius, balls.radii[:, :width], balls.reach)
+        table[id(balls)] = (cut, BallCounts(cut, kept[:, 1 : 1 + width]))
+    return table[id(balls)][1]
+
+
+def nearest_rows(x: Points, y: Points, team: Team = ALONE) -> tuple[Tensor, Tensor]:
     """For each row of ``x`` the nearest row of ``y`` and its squared distance."""
-    found, squares = np.zeros(len(x), np.int64), np.zeros(len(x))
-    for rows in x.blocks(len(y)):
-        distances = squared_distances(x, y, rows, inner_products(x, y, rows))
-        found[rows], squares[rows] = distances.argmin(axis=1), distances.min(axis=1)
-    return found, squares
-
-
-def _reach(side: SetDescription, variant: Variant) -> NDArray[np.float64]:
-    radii = side.hoods[variant].radii
-    return np.asarray(np.where(side.kept[:, : radii.shape[1]], radii, 0.0).max(axis=1))
-
-
-def _pairs(distances: NDArray[np.float64], close: NDArray[np.bool_], first: int) -> Pairs:
-    row, column = np.nonzero(close)
-    return Pairs(row + first, column, distances[row, column])
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    return Pairs(np.concatenate([p.synthetic for p in parts]), np.concatenate([p.real for p in parts]),
-                 np.concatenate([p.distances for p in parts]))  # fmt: skip
+    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
+    for tile in tiles(x, y, team=team):
+        lists.feed(tile.rows, tile.columns.start, tile.squares())
+    lists.joined(team)
+    distances, nearest = exact_kth(x, y, lists, 1)
+    return nearest, distances

@@ -21,13 +21,13 @@ from synthassay.metrics.intervals import CONFIDENCE, Interval, no_interval, shar
 from synthassay.metrics.neighbours import (
     VARIANTS,
     Comparison,
-    Neighbourhoods,
+    Convention,
     SetDescription,
     Variant,
     compare,
     describe,
 )
-from synthassay.metrics.points import TIE, centred_points, checked_features
+from synthassay.metrics.points import Features, centred_points, mean_of
 from synthassay.seeding import numpy_generator
 
 SCORES = ("precision", "recall", "density", "coverage")
@@ -61,72 +61,27 @@ class ManifoldScores:
 
 
 def manifold_scores(
-    synthetic: SetDescription, real: SetDescription, comparison: Comparison, k: int
-) -> dict[Variant, ManifoldScores]:  # fmt: skip
+    synthetic: SetDescription, real: SetDescription, comparison: Comparison, convention: Convention
+) -> dict[Variant, ManifoldScores]:
     """The four scores of each variant, in the whole sets and in each half-sample that both sides describe."""
-    n_real, n_synthetic = real.kept.sum(axis=0), synthetic.kept.sum(axis=0)
-    in_real: dict[int, _Counts] = {}  # by neighbourhoods, which the variants share where no unit has two images
-    in_synthetic: dict[int, _Counts] = {}
     scores: dict[Variant, ManifoldScores] = {}
     for variant in VARIANTS:
-        near, balls = comparison.near_real[variant], real.hoods[variant]
-        if id(balls) not in in_real:
-            limits = _inner_radii(balls, real.kept)
-            in_real[id(balls)] = _count(near.distances, near.synthetic, synthetic.kept, near.real, limits)
-        far, others = comparison.near_synthetic[variant], synthetic.hoods[variant]
-        if id(others) not in in_synthetic:
-            limits = _inner_radii(others, synthetic.kept)
-            in_synthetic[id(others)] = _count(far.distances, far.real, real.kept, far.synthetic, limits)
-        r = min(balls.radii.shape[1], others.radii.shape[1])
-        found, recalled = in_real[id(balls)], in_synthetic[id(others)]
-        scores[variant] = ManifoldScores(
-            found.points[:r] / n_synthetic[:r], recalled.points[:r] / n_real[:r],
-            found.pairs[:r] / (k * n_synthetic[:r]), found.balls[:r] / n_real[:r],
-            real.points.n_units, synthetic.points.n_units,
+        found, recalled = comparison.in_real[variant, convention], comparison.in_synthetic[variant, convention]
+        width = found.points.shape[1]
+        n_real, n_synthetic = (side.kept[:, :width].sum(dim=0).double() for side in (real, synthetic))
+        shares = (
+            (found.points > 0).sum(dim=0) / n_synthetic, (recalled.points > 0).sum(dim=0) / n_real,
+            found.points.sum(dim=0) / (convention.k * n_synthetic), (found.balls > 0).sum(dim=0) / n_real,
         )  # fmt: skip
+        precision, recall, density, coverage = (np.asarray(share.cpu().numpy(), np.float64) for share in shares)
+        scores[variant] = ManifoldScores(
+            precision, recall, density, coverage, real.points.n_units, synthetic.points.n_units
+        )
     return scores
 
 
-def _inner_radii(balls: Neighbourhoods, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """``[R, n]`` squared radii, -1 for rows that a replicate leaves out.
-
-    Only strictly smaller distances count; a copy of a neighbour lies at the radius itself but for rounding.
-    """
-    return np.where(kept[:, : balls.radii.shape[1]], balls.radii * (1 - TIE), -1.0).T.copy()
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """In each replicate: pairs of a point inside a ball, points inside any ball, balls that hold any point."""
-
-    pairs: NDArray[np.int64]
-    points: NDArray[np.int64]
-    balls: NDArray[np.int64]
-
-
-def _count(
-    distances: NDArray[np.float64], point: NDArray[np.int64], kept: NDArray[np.bool_], ball: NDArray[np.int64],
-    limits: NDArray[np.float64],
-) -> _Counts:  # fmt: skip
-    """Count close pairs (``distances``, ``point``, ``ball``: ``[E]``) with squared radii ``limits`` ``[R, balls]``."""
-    counts = _Counts(*(np.zeros(len(limits), np.int64) for _ in range(3)))
-    for replicate, (present, limit) in enumerate(zip(kept.T.copy(), limits, strict=False)):
-        inside = np.flatnonzero(distances < limit[ball])
-        inside = inside[present[point[inside]]]
-        counts.pairs[replicate] = len(inside)
-        counts.points[replicate] = _distinct(point[inside], len(present))
-        counts.balls[replicate] = _distinct(ball[inside], len(limit))
-    return counts
-
-
-def _distinct(index: NDArray[np.int64], size: int) -> int:
-    seen = np.zeros(size, np.bool_)
-    seen[index] = True
-    return int(np.count_nonzero(seen))
-
-
 def prdc(
-    real: ArrayLike, synthetic: ArrayLike, *, k: int = 5, real_units: ArrayLike | None = None,
+    real: Features, synthetic: Features, *, k: int = 5, strict: bool = True, real_units: ArrayLike | None = None,
     synthetic_units: ArrayLike | None = None, variant: Variant = "patient-aware", replicates: int = 200, seed: int = 0,
 ) -> ManifoldScores:  # fmt: skip
     """Precision, recall, density and coverage of ``[n, d]`` and ``[m, d]`` floating point features.
@@ -134,10 +89,11 @@ def prdc(
     ``real_units``, ``synthetic_units``: patients of the rows (None: each row its own, and the variants agree). An
     error if k neighbours cannot be found.
     """
-    centre = checked_features("real", real).mean(axis=0)
+    centre, convention = mean_of("real", real), Convention(k, strict)
     sides = []
     for name, features, units in (("real", real, real_units), ("synthetic", synthetic, synthetic_units)):
         points = centred_points(name, features, units, centre)
         kept = half_samples(points.units, replicates, numpy_generator("half-samples", name, seed))
         sides.append(describe(points, kept, k))
-    return manifold_scores(sides[1], sides[0], compare(sides[1], sides[0]), k)[variant]
+    comparison = compare(sides[1], sides[0], (convention,))
+    return manifold_scores(sides[1], sides[0], comparison, convention)[variant]

@@ -1,0 +1,95 @@
+"""The nearest few columns of every row, kept while tiles pass, and their exact order in double precision."""
+
+import torch
+from torch import Tensor
+
+from synthassay.metrics.points import Points, exact_squares
+from synthassay.metrics.team import Team
+from synthassay.metrics.tiles import rounding_bound
+
+
+class NearestLists:
+    """``squares`` ``[n, depth]``: squared distances to the nearest columns, nearest first, inf where there are fewer;
+    ``columns`` ``[n, depth]`` int32: which these are, -1 where there are fewer."""
+
+    def __init__(self, n: int, depth: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.squares = torch.full((n, depth), torch.inf, dtype=dtype, device=device)
+        self.columns = torch.full((n, depth), -1, dtype=torch.int32, device=device)
+
+    @property
+    def depth(self) -> int:
+        """Columns that are kept for each row."""
+        return int(self.squares.shape[1])
+
+    def feed(self, rows: slice, first: int, squares: Tensor) -> None:
+        """Take in a tile ``[b, c]`` of squared distances, inf where a column must not count; its columns begin at
+        ``first``."""
+        if squares.shape[1] <= 2 * self.depth:
+            columns = torch.arange(first, first + squares.shape[1], dtype=torch.int32, device=squares.device)
+            self._merge(rows, squares, columns.expand(len(squares), -1))
+            return
+        row, column = (squares < self.squares[rows, -1:]).nonzero(as_tuple=True)
+        counts = torch.bincount(row, minlength=len(squares))
+        width = int(counts.max()) if len(row) else 0
+        if width > self.depth:  # of the first tiles nearly everything is new
+            values, place = squares.topk(self.depth, largest=False, sorted=False)
+            self._merge(rows, values, (place + first).int())
+        elif width:
+            self._merge(rows, *_padded(row, squares[row, column], (column + first).int(), counts, width))
+
+    def feed_pairs(self, row: Tensor, column: Tensor, squares: Tensor) -> None:
+        """Take in single pairs, ``[e]`` each, in ascending order of ``row``."""
+        if len(row):
+            counts = torch.bincount(row, minlength=len(self.squares))
+            padded = _padded(row, squares, column.int(), counts, int(counts.max()))
+            self._merge(slice(0, len(self.squares)), *padded)
+
+    def _merge(self, rows: slice, squares: Tensor, columns: Tensor) -> None:
+        every = torch.cat([self.squares[rows], squares], dim=1)
+        self.squares[rows], place = every.topk(self.depth, largest=False)
+        self.columns[rows] = torch.cat([self.columns[rows], columns], dim=1).gather(1, place)
+
+    def joined(self, team: Team) -> None:
+        """Take in the lists of the rest of the team."""
+        parts = list(zip(team.gather(self.squares), team.gather(self.columns), strict=True))
+        for number, (squares, columns) in enumerate(parts):
+            if number != team.rank:
+                self._merge(slice(0, len(self.squares)), squares, columns)
+
+    def copy(self) -> "NearestLists":
+        """Lists that can go on by themselves."""
+        other = NearestLists(0, self.depth, self.squares.dtype, self.squares.device)
+        other.squares, other.columns = self.squares.clone(), self.columns.clone()
+        return other
+
+
+def _padded(row: Tensor, squares: Tensor, column: Tensor, counts: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """``[n, width]`` tables of the pairs of each row; inf and -1 where a row has fewer. ``row`` ascends."""
+    start = counts.cumsum(0) - counts
+    place = torch.arange(len(row), device=row.device) - start[row]
+    values = squares.new_full((len(counts), width), torch.inf)
+    columns = column.new_full((len(counts), width), -1)
+    values[row, place], columns[row, place] = squares, column
+    return values, columns
+
+
+def exact_kth(x: Points, y: Points, lists: NearestLists, k: int) -> tuple[Tensor, Tensor]:
+    """Squared distance ``[n]``, float64, of each row of ``x`` to its k-th nearest column, and which column it is.
+
+    inf and -1 where a list has fewer than k. Columns whose order rounding may have changed are put in order by exact
+    distances.
+    """
+    squares, columns = lists.squares.double(), lists.columns.long()
+    middle = squares[:, k - 1 : k]
+    reach = y.norms[columns.clamp(min=0)].amax(dim=1, keepdim=True) + x.norms[:, None]
+    slack = 2 * rounding_bound(x.dimension, lists.squares.dtype) * reach
+    doubtful = (squares - middle).abs() <= slack  # inf - inf is NaN: never doubtful
+    row, place = doubtful.nonzero(as_tuple=True)
+    table = torch.full_like(squares, torch.inf)
+    table[row, place] = exact_squares(x, row, y, columns[row, place])
+    order = table.argsort(dim=1, stable=True)
+    below = (squares < middle - slack).sum(dim=1, keepdim=True)
+    wanted = order.gather(1, (k - 1 - below).clamp(min=0))
+    known = torch.isfinite(middle[:, 0])
+    exact = torch.where(known, table.gather(1, wanted)[:, 0], torch.inf)
+    return exact, torch.where(known, columns.gather(1, wanted)[:, 0], -1)

@@ -1,0 +1,123 @@
+"""Inner products of two sets, one tile at a time, each visited once.
+
+A set is paired with itself over half of the tiles: what is off the diagonal serves its rows and its columns. Memory is
+that of one tile and of two blocks of vectors, whatever the number of images.
+
+Small problems are computed in double precision, large ones in single. What is decided by comparing distances is decided
+again by subtraction in double wherever rounding could matter (:func:`rounding_bound`), so that counts are exact.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synthassay.metrics.points import Points, row_blocks
+from synthassay.metrics.team import ALONE, Team
+
+DOUBLE_UP_TO = 1 << 36  # n·m·d up to which everything is computed in double: a second or two on one core
+CPU_BYTES = 48 << 20  # for one tile and its blocks; larger tiles leave the cache and are no faster
+CUDA_SHARE = 0.25  # of the device's free memory
+MAX_SIDE = {"cpu": 1024, "cuda": 16384}
+TILE_COPIES = 5  # products, squares, kernel, and what is made of them in passing
+
+
+@dataclass(slots=True)
+class Tile:
+    """``products``: ``[b, c]`` inner products of the centred rows ``x[rows]`` and ``y[columns]``."""
+
+    x: Points
+    y: Points
+    rows: slice
+    columns: slice
+    products: Tensor
+    symmetric: bool  # x and y are one set, and this tile also stands for its mirror image
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the tile pairs a block of rows with itself."""
+        return self.x is self.y and self.rows == self.columns
+
+    def squares(self) -> Tensor:
+        """``[b, c]`` squared distances, not negative; to :func:`rounding_bound`."""
+        dtype = self.products.dtype
+        norms_x, norms_y = self.x.norms[self.rows].to(dtype), self.y.norms[self.columns].to(dtype)
+        found = (norms_x[:, None] + norms_y[None, :]).sub_(self.products, alpha=2)
+        return found.clamp_(min=0.0)
+
+    def kernel(self) -> Tensor:
+        """``[b, c]`` values of (x·y/d + 1)³ on the uncentred vectors."""
+        dtype, d = self.products.dtype, self.x.dimension
+        of_x = self.x.shift[self.rows] / d
+        of_y = (self.y.shift[self.columns] + self.y.pivot) / d + 1.0
+        base = (of_x.to(dtype)[:, None] + of_y.to(dtype)[None, :]).add_(self.products, alpha=1 / d)
+        return (base * base).mul_(base)
+
+    def same_unit(self) -> Tensor | None:
+        """``[b, c]`` pairs of one unit inside one set; None where the tile holds none."""
+        rows, columns = self.x.units[self.rows], self.y.units[self.columns]
+        if self.x is not self.y or rows[-1] < columns[0] or columns[-1] < rows[0]:
+            return None
+        a, b = (torch.from_numpy(part).to(self.products.device) for part in (rows, columns))
+        return a[:, None] == b[None, :]
+
+
+def tile_dtype(x: Points, y: Points) -> torch.dtype:
+    """Double for small problems, single for large ones."""
+    return torch.float64 if len(x) * len(y) * x.dimension <= DOUBLE_UP_TO else torch.float32
+
+
+def rounding_bound(dimension: int, dtype: torch.dtype) -> float:
+    """Error of a squared distance of a tile, relative to the sum of both squared norms.
+
+    Rounding of vectors and norms costs a few eps whatever d; that of d products and sums grows as the square root of
+    d, since its signs are random. More than twice what was ever seen (``tests/metrics/test_tiles.py``).
+    """
+    return torch.finfo(dtype).eps * (8 + math.sqrt(dimension) / 4)
+
+
+def tile_side(dimension: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Rows of a block, from the memory that one tile may take."""
+    limit = MAX_SIDE["cpu"]
+    space: float = CPU_BYTES
+    if device.type == "cuda":
+        space, limit = CUDA_SHARE * torch.cuda.mem_get_info(device)[0], MAX_SIDE["cuda"]
+    space /= dtype.itemsize
+    # TILE_COPIES·s² + 2·d·s = space
+    side = (math.sqrt(dimension**2 + TILE_COPIES * space) - dimension) / TILE_COPIES
+    return max(64, min(limit, int(side) // 64 * 64))
+
+
+def tiles(
+    x: Points, y: Points | None = None, *, team: Team = ALONE, dtype: torch.dtype | None = None
+) -> Iterator[Tile]:
+    """The tiles of ``x`` against ``y``, or of ``x`` with itself (None), that fall to this process."""
+    other = x if y is None else y
+    precision = dtype or tile_dtype(x, other)
+    side = tile_side(x.dimension, precision, x.device)
+    number = 0
+    for rows in row_blocks(len(x), 1, side):
+        block = None
+        for columns in row_blocks(len(other), 1, side):
+            if y is None and columns.start < rows.start:
+                continue
+            if team.owns(number):
+                block = x.vectors(rows, precision) if block is None else block
+                across = block if y is None and rows == columns else other.vectors(columns, precision)
+                with full_precision():
+                    products = block @ across.T
+                yield Tile(x, other, rows, columns, products, y is None and rows != columns)
+            number += 1
+
+
+class full_precision:
+    """Within it a GPU multiplies single precision numbers in single precision, without TF32's shorter mantissa."""
+
+    def __enter__(self) -> None:
+        self.before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = self.before
