@@ -8,7 +8,7 @@ from torch import Tensor
 from synthassay.metrics.points import row_blocks
 from synthassay.metrics.team import Team
 
-ENTRIES = 1 << 22  # pairs times half-samples that are looked at together
+ENTRIES = 1 << 20  # pairs times half-samples that are looked at together: they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +22,48 @@ class Balls:
 
 
 class BallCounts:
-    """Counts of (point, ball) with the point inside.
+    """Counts of (point, ball) with the point inside, in the whole sets and in half-samples of both.
 
-    By point, ``points`` ``[n_points, 1 + R]``: the balls that it lies in; by ball, ``balls`` ``[n_balls, 1 + R]``: the
-    points that it holds. Column 0 is for the whole sets, the others for half-samples of both.
+    ``kept``: ``[n_points, R]``, who is in each half-sample. By point, the balls that it lies in; by ball, the points
+    that it holds.
     """
 
     def __init__(self, balls: Balls, kept: Tensor) -> None:
-        self._balls, self._kept = balls, kept
-        width = 1 + balls.radii.shape[1]
-        self.points = torch.zeros((len(kept), width), dtype=torch.int32, device=kept.device)
-        self.balls = torch.zeros((len(balls.radius), width), dtype=torch.int32, device=kept.device)
+        self._balls, self._kept = balls, kept.float()
+        device = kept.device
+        self._whole = [torch.zeros(n, dtype=torch.int64, device=device) for n in (len(kept), len(balls.radius))]
+        # Sums of ones below 2^24 are exact in single precision, and floats are added several times faster.
+        self._halves = [torch.zeros((len(side), kept.shape[1]), device=device) for side in (kept, balls.radius)]
 
     def add(self, point: Tensor, ball: Tensor, squares: Tensor) -> None:
         """Count pairs, ``[e]`` each; ``squares`` are their squared distances."""
         whole = squares < self._balls.radius[ball]
-        self.points[:, 0] += torch.bincount(point[whole], minlength=len(self.points))
-        self.balls[:, 0] += torch.bincount(ball[whole], minlength=len(self.balls))
-        if self.points.shape[1] == 1:
+        for counts, index in zip(self._whole, (point, ball), strict=True):
+            counts += torch.bincount(index[whole], minlength=len(counts))
+        width = self._kept.shape[1]
+        if not width:
             return
-        for part in row_blocks(len(point), self.points.shape[1], ENTRIES):
-            inside = squares[part, None].to(self._balls.radii.dtype) < self._balls.radii[ball[part]]
-            inside &= self._kept[point[part]]
-            found = inside.int()
-            self.points[:, 1:].index_add_(0, point[part], found)
-            self.balls[:, 1:].index_add_(0, ball[part], found)
+        near = squares < self._balls.reach[ball]
+        point, ball, limit = point[near], ball[near], squares[near].to(self._balls.radii.dtype)
+        of_points, of_balls = self._halves
+        for part in row_blocks(len(point), width, ENTRIES):
+            inside = self._balls.radii.index_select(0, ball[part]).gt_(limit[part, None]).float()
+            inside.mul_(self._kept.index_select(0, point[part]))
+            of_points.index_add_(0, point[part], inside)
+            of_balls.index_add_(0, ball[part], inside)
+
+    @property
+    def by_point(self) -> Tensor:
+        """``[n_points, 1 + R]`` float64; column 0 is for the whole sets."""
+        return torch.cat([self._whole[0][:, None].double(), self._halves[0].double()], dim=1)
+
+    @property
+    def by_ball(self) -> Tensor:
+        """``[n_balls, 1 + R]`` float64; column 0 is for the whole sets."""
+        return torch.cat([self._whole[1][:, None].double(), self._halves[1].double()], dim=1)
 
     def joined(self, team: Team) -> None:
         """Add the counts of the rest of the team."""
-        self.points, self.balls = team.add(self.points), team.add(self.balls)
+        for parts in (self._whole, self._halves):
+            for part in parts:
+                team.add(part)

@@ -98,8 +98,8 @@ class CrossAccumulator:
 
     def add(self, tile: Tile, kernel: Tensor) -> None:
         """``kernel``: ``[b, c]``."""
-        self.rows[tile.rows] += kernel.sum(dim=1, dtype=torch.float64)
-        self.columns[tile.columns] += kernel.sum(dim=0, dtype=torch.float64)
+        self.rows[tile.rows] += kernel.sum(dim=1)
+        self.columns[tile.columns] += kernel.sum(dim=0)
 
     def result(self, team: Team = ALONE) -> CrossSums:
         """The sums of both whole sets, once every tile was added."""
@@ -107,9 +107,9 @@ class CrossAccumulator:
 
 
 def _add_margins(sums: Tensor, tile: Tile, kernel: Tensor) -> None:
-    sums[tile.rows] += kernel.sum(dim=1, dtype=torch.float64)
+    sums[tile.rows] += kernel.sum(dim=1)
     if tile.symmetric:
-        sums[tile.columns] += kernel.sum(dim=0, dtype=torch.float64)
+        sums[tile.columns] += kernel.sum(dim=0)
 
 
 def _by_unit(values: Tensor, points: Points) -> Vector:

@@ -28,14 +28,16 @@ class NearestLists:
             columns = torch.arange(first, first + squares.shape[1], dtype=torch.int32, device=squares.device)
             self._merge(rows, squares, columns.expand(len(squares), -1))
             return
-        row, column = (squares < self.squares[rows, -1:]).nonzero(as_tuple=True)
-        counts = torch.bincount(row, minlength=len(squares))
-        width = int(counts.max()) if len(row) else 0
-        if width > self.depth:  # of the first tiles nearly everything is new
+        close = squares < self.squares[rows, -1:]
+        found = int(close.sum())
+        if found > len(squares) * self.depth:  # of the first tiles nearly everything is new
             values, place = squares.topk(self.depth, largest=False, sorted=False)
             self._merge(rows, values, (place + first).int())
-        elif width:
-            self._merge(rows, *_padded(row, squares[row, column], (column + first).int(), counts, width))
+        elif found:
+            row, column = close.nonzero(as_tuple=True)
+            counts = torch.bincount(row, minlength=len(squares))
+            values, columns = squares[row, column], (column + first).int()
+            self._merge(rows, *_padded(row, values, columns, counts, int(counts.max())))
 
     def feed_pairs(self, row: Tensor, column: Tensor, squares: Tensor) -> None:
         """Take in single pairs, ``[e]`` each, in ascending order of ``row``."""

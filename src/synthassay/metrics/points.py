@@ -127,7 +127,10 @@ class Points:
 
     def vectors(self, rows: slice | Tensor = slice(None), dtype: torch.dtype = torch.float64) -> Tensor:
         """``[b, d]`` centred vectors; subtracted before they are rounded to ``dtype``."""
-        block = self.source[self.rows[rows]]
+        chosen = self.rows[rows]
+        first = int(chosen[0]) if len(chosen) else 0
+        run = torch.arange(first, first + len(chosen), device=self.device)
+        block = self.source[first : first + len(chosen)] if chosen.equal(run) else self.source[chosen]  # a view is free
         wide = torch.promote_types(torch.promote_types(block.dtype, torch.float32), dtype)
         return (block.to(wide) - self.centre.to(wide)).to(dtype)
 

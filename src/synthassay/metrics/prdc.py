@@ -66,12 +66,13 @@ def manifold_scores(
     """The four scores of each variant, in the whole sets and in each half-sample that both sides describe."""
     scores: dict[Variant, ManifoldScores] = {}
     for variant in VARIANTS:
-        found, recalled = comparison.in_real[variant, convention], comparison.in_synthetic[variant, convention]
-        width = found.points.shape[1]
-        n_real, n_synthetic = (side.kept[:, :width].sum(dim=0).double() for side in (real, synthetic))
+        found = comparison.in_real[variant, convention]
+        hits, balls = found.by_point, found.by_ball
+        recalled = comparison.in_synthetic[variant, convention].by_point
+        n_real, n_synthetic = (side.kept[:, : hits.shape[1]].sum(dim=0).double() for side in (real, synthetic))
         shares = (
-            (found.points > 0).sum(dim=0) / n_synthetic, (recalled.points > 0).sum(dim=0) / n_real,
-            found.points.sum(dim=0) / (convention.k * n_synthetic), (found.balls > 0).sum(dim=0) / n_real,
+            (hits > 0).sum(dim=0) / n_synthetic, (recalled > 0).sum(dim=0) / n_real,
+            hits.sum(dim=0) / (convention.k * n_synthetic), (balls > 0).sum(dim=0) / n_real,
         )  # fmt: skip
         precision, recall, density, coverage = (np.asarray(share.cpu().numpy(), np.float64) for share in shares)
         scores[variant] = ManifoldScores(
