@@ -14,23 +14,11 @@ from synthassay.errors import UserError
 from synthassay.features import efficientnet, encoders
 from synthassay.features.precision import exact_float32
 from synthassay.features.specs import EfficientNetLite0Spec, FidInceptionSpec
-from synthassay.features.status import encoder_status
-from synthassay.records import ImageSet, SilentProgress
+from synthassay.records import SilentProgress, identity_differences
 from synthassay.specs import Resources
+from tests.features.sets import CPU, images
 
-CPU = Resources(device="cpu", threads=1)
 SMALL = 64  # resolution at which most tests run, for speed
-
-
-def images(n=5, channels=1, dtype=np.uint8, size=48, seed=0):
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, np.iinfo(dtype).max + 1, (n, channels, size, size)).astype(dtype)
-    ids = np.array([f"i{i}" for i in range(n)])
-    return ImageSet(
-        name="set", origin="real", pixels=pixels, ids=ids, patients=np.array(list("aabbc"[:n])),
-        labels=np.arange(n) % 2, label_names=("none", "lesion"), split="test",
-        groups={"site": np.array(list("AABBB"[:n]))},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +110,23 @@ def test_grey_is_rgb_with_equal_channels(encoder):
     np.testing.assert_allclose(a, b, atol=1e-5 * a.std())
 
 
-def test_another_channel_count_is_refused(encoder):
-    with pytest.raises(UserError, match="found 2 channels"):
-        encoder.encode(images(channels=2), SilentProgress())
+def test_other_channel_counts_are_encoded_channel_by_channel_and_say_so(encoder):
+    subject = images(channels=2)
+    both = encoder.encode(subject, SilentProgress())
+    single = [
+        encoder.encode(replace(subject, pixels=subject.pixels[:, [c]], content_id=""), SilentProgress()).features
+        for c in (0, 1)
+    ]
+    np.testing.assert_array_equal(both.features, np.hstack(single))
+    differences = identity_differences(both.encoder_identity, encoder.identity)
+    assert differences == [("channels", "2, each as grey, concatenated", "grey repeated to RGB")]
+    swapped = replace(subject, pixels=subject.pixels[:, ::-1], content_id="")
+    assert not np.array_equal(encoder.encode(swapped, SilentProgress()).features, both.features)
+
+
+def test_volumes_are_refused_by_an_encoder_of_images(encoder):
+    with pytest.raises(UserError, match=r"takes images \[n, c, h, w\]; give it the slices"):
+        encoder.encode_pixels(np.zeros((2, 1, 4, 64, 64), np.uint8), SilentProgress(), "scans")
 
 
 def test_an_empty_set_has_no_rows(encoder):
@@ -198,14 +200,6 @@ def test_resolutions_that_the_network_cannot_take_are_refused(resolution):
 
 def test_the_place_of_a_weights_file_is_no_part_of_the_key():
     assert FidInceptionSpec(weights="/a/b.pth").to_key() == FidInceptionSpec().to_key()
-
-
-def test_status_lists_both_encoders(tmp_path, monkeypatch):
-    monkeypatch.setenv("SYNTHASSAY_CACHE", str(tmp_path))
-    rows = {row.encoder: row for row in encoder_status()}
-    assert rows["efficientnet-lite0"].present
-    assert not rows["fid-inception"].present
-    assert "encoder.weights=FILE" in rows["fid-inception"].detail
 
 
 def test_reduced_precision_is_off_inside_and_as_before_outside():

@@ -2,14 +2,25 @@
 
 import hashlib
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from synthassay.errors import UserError
 from synthassay.features import weights
-from synthassay.features.weights import PinnedFile, cache_folder, cached_weights, fetch_weights, given_weights
+from synthassay.features.weights import (
+    PinnedFile,
+    cache_folder,
+    cached_weights,
+    fetch_weights,
+    found_weights,
+    given_weights,
+    read_tensors,
+)
 
 CONTENT = bytes(range(256)) * 9000  # more than two blocks
 
@@ -153,3 +164,60 @@ def test_the_cache_is_in_the_home_folder_unless_said_otherwise(monkeypatch, cach
     assert cache_folder() == cache
     monkeypatch.delenv("SYNTHASSAY_CACHE")
     assert cache_folder() == Path.home() / ".cache" / "synthassay"
+
+
+def test_weights_of_ones_own_need_their_digest(pinned, tmp_path):
+    own = tmp_path / "own.pth"
+    own.write_bytes(b"own")
+    digest = hashlib.sha256(b"own").hexdigest()
+    assert found_weights(pinned, str(own), digest) == (own, digest)
+    with pytest.raises(UserError, match=digest):  # which says what to pin
+        found_weights(pinned, str(own))
+    with pytest.raises(UserError, match=f"expected {'0' * 64}"):
+        found_weights(pinned, str(own), "0" * 64)
+    with pytest.raises(UserError, match=r"encoder\.weights=FILE"):
+        found_weights(pinned, None, digest)
+    assert found_weights(pinned, None) == (cache_folder() / pinned.name, pinned.sha256)
+
+
+def test_a_file_inside_an_archive_is_never_downloaded(pinned, cache):
+    page = replace(pinned, direct=False)
+    with pytest.raises(UserError) as error:
+        fetch_weights(page)
+    assert pinned.url in str(error.value)
+    assert str(cache) in str(error.value)
+    assert len(str(error.value).splitlines()) <= 3
+    cache.mkdir()
+    (cache / pinned.name).write_bytes(CONTENT)
+    assert fetch_weights(page) == cache / pinned.name
+
+
+def test_an_unknown_size_is_bounded_and_the_digest_decides(pinned, monkeypatch):
+    sizeless = replace(pinned, size=None)
+    monkeypatch.setattr(weights, "_LARGEST", 10)
+    with pytest.raises(UserError, match="damaged or replaced"):
+        fetch_weights(sizeless)
+    monkeypatch.undo()
+    assert fetch_weights(sizeless).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "new", "old"])
+def test_tensors_are_read_from_every_format_whatever_its_name(kind, tmp_path):
+    path, tensors = tmp_path / "weights.any", {"a": torch.arange(3.0), "b": torch.ones(2, 2, dtype=torch.float16)}
+    if kind == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "new")
+    found = read_tensors(path)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04broken", b"\0" * 8 + b"{not json", b"cos\nsystem\n(S'false'\ntR."]
+)
+def test_a_file_without_weights_ends_in_words(content, tmp_path):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"w\.pth cannot be read as weights") as error:
+        read_tensors(tmp_path / "w.pth")
+    assert len(str(error.value).splitlines()) <= 3

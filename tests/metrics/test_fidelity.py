@@ -12,8 +12,8 @@ from synthassay.metrics.groups import whole_patient_subset
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import identity_differences
 
-SPEC = FidelitySpec(replicates=20, permutations=100, groups=("label", "site"))
-BOTH = {"kid", "precision", "recall", "density", "coverage"}
+SPEC = FidelitySpec(replicates=20, permutations=100, groups=("label", "site"), set_level=())
+BOTH = {"kid", "precision", "recall", "density", "coverage", "precision_k3", "recall_k3"}
 
 
 @pytest.fixture
@@ -153,6 +153,7 @@ def test_identity_names_what_differs_and_never_the_generator(sets, cohort):
     where = {"metric": "recall", "variant": "classic", "reference": "test", "group": "all"}
     a, b = find(first, **where), find(other, **where)
     assert [row[0] for row in identity_differences(a.identity, b.identity)] == ["definition"]
+    assert dict(find(first, **(where | {"metric": "recall_k3"})).identity)["definition"] == "k=3, <="
     c = find(score(cohort.synthetic("gan", 70), sets), **where)
     assert [row[0] for row in identity_differences(a.identity, c.identity)] == ["n_synthetic"]
 

@@ -12,6 +12,7 @@ LINE_COMMANDS = {
 }
 COMMANDS = {
     **LINE_COMMANDS,
+    "selftest": "run cases with a known answer through the metrics, and print expected and found",
     "compare": "one leaderboard from several runs",
     "doctor": "what this machine can do: GPU, decoders, weights, disk",
 }
@@ -32,6 +33,7 @@ first steps:
   synthassay run experiment=lgg_mri cohort.root=DIR        brain MRI (BIDS NIfTI), tumour slices, three hospitals
   synthassay run cohort=dicom cohort.root=DIR generator=edm            your own DICOM folder, one generator
   synthassay run cohort=nifti cohort.root=DIR generator=external generator.root=DIR    a set that others generated
+  synthassay score --real real.npz --synthetic synth.npz --out DIR     features that you have already
 
 `synthassay COMMAND --help` explains a command. The same command continues after a crash and does nothing twice.
 """
@@ -63,6 +65,40 @@ sweeps:
   synthassay compare runs/*/            then ranks the cells (folders without results are left out)
 """
 
+_SCORE_FILES = """\
+on feature files, without a cohort:
+  synthassay score --real real.npz --synthetic synth.npz --out DIR [--control FILE | --split-real] [--train FILE] ...
+
+files: .npz with the key features, [n, d] floating point, and optionally ids, patients and labels, [n] text or whole
+numbers; or .npy with the features alone. Patients are the resampling unit of every interval: name them.
+  np.savez("real.npz", features=features, ids=ids, patients=patients, labels=labels)
+
+  --real FILE        held-out real images, the reference of the headline
+  --synthetic FILE   the set under test
+  --control FILE     real images of other patients: scored like the set, they are the floor. The larger of the two is
+                     cut to the number of the other, by whole patients
+  --split-real       or take a random half of the patients of --real as the control; with neither there is no floor
+  --train FILE       what the generator was trained on: adds authenticity and whether the set is closer to train
+  --groups FILE      table (CSV) with the column id and any of label, site, device, view, sex, age_band; joined on ids
+  --encoder NAME     what made the features; fid-inception makes the Fréchet distance FID. Without a name, values are
+                     comparable only with others against the same real file
+  --name NAME        what to call the set (default: the name of its file)
+  --k N              neighbours that make a neighbourhood (default 5)
+  --seed N           half-samples, and the halves of --split-real (default 0)
+  --replicates N     half-samples behind the intervals of neighbour metrics (default 200)
+  --device NAME      auto, cpu or cuda (default auto)
+  --out DIR          receives results.json and results.parquet; `synthassay compare` ranks several such folders
+
+Prints the table of results and, last, the path of results.json.
+"""
+
+_SELFTEST = """\
+usage: synthassay selftest [--device auto|cpu|cuda]
+
+Runs the metrics of this installation on cases whose answer is known from theory (two Gaussians, identical sets,
+disjoint sets, a dropped mode, planted copies, ...) and prints expected and found. Exit code 1 if any case fails.
+"""
+
 _COMPARE = """\
 usage: synthassay compare DIR [DIR ...] [out=FILE.html] [partial=true]
 
@@ -84,9 +120,12 @@ def help_of(command: str) -> str:
         return _COMPARE
     if command == "doctor":
         return _DOCTOR
+    if command == "selftest":
+        return _SELFTEST
     if command not in LINE_COMMANDS:
         return MAIN_HELP
     intro = f"usage: synthassay {command} [SETTING=VALUE ...]\n\n{command}: {LINE_COMMANDS[command]}\n"
     if command != "run":
         intro += "Stages before it are built when they are absent and found when they are not.\n"
-    return intro + "\n" + _SETTINGS + "\n" + _SWEEP
+    files = f"\n{_SCORE_FILES}" if command == "score" else ""
+    return intro + files + "\n" + _SETTINGS + "\n" + _SWEEP

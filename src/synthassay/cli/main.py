@@ -9,12 +9,27 @@ from synthassay.cli.helptext import COMMANDS, LINE_COMMANDS, MAIN_HELP, help_of
 from synthassay.errors import UserError
 
 HELP_FLAGS = ("-h", "--help", "help")
+FILE_FLAGS = ("--real", "--synthetic")  # with one of them, `score` takes feature files instead of settings
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 2 for a user's mistake, 130 when interrupted."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one command; the exit code is 0, 1 where something failed, 2 for a user's mistake, 130 when interrupted."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped; a run continues from here with the same command", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever reads our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in HELP_FLAGS:
         print(MAIN_HELP if len(arguments) < 2 else help_of(arguments[1]))
         return EXIT_OK
@@ -23,18 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     command, rest = arguments[0], arguments[1:]
     if command not in COMMANDS:
-        return _complain(f"there is no command {command!r}; it is one of: {', '.join(COMMANDS)}")
+        raise UserError(f"there is no command {command!r}; it is one of: {', '.join(COMMANDS)}")
     if any(flag in rest for flag in HELP_FLAGS[:2]):
         print(help_of(command))
         return EXIT_OK
     _share_cores()
-    try:
-        return _handler(command)(rest)
-    except UserError as error:
-        return _complain(str(error))
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return _handler(command, rest)(rest)
 
 
 def _share_cores() -> None:
@@ -45,8 +54,12 @@ def _share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _handler(command: str) -> Callable[[list[str]], int]:
+def _handler(command: str, rest: Sequence[str]) -> Callable[[list[str]], int]:
     """The function of a command; imported only now, so that help is instant."""
+    if command == "score" and any(argument.partition("=")[0] in FILE_FLAGS for argument in rest):
+        from synthassay.cli.score_files import score_files_command
+
+        return score_files_command
     if command in LINE_COMMANDS:
         from synthassay.cli.app import run_app
 
@@ -55,6 +68,10 @@ def _handler(command: str) -> Callable[[list[str]], int]:
         from synthassay.cli.compare import compare_command
 
         return compare_command
+    if command == "selftest":
+        from synthassay.cli.selftest import selftest_command
+
+        return selftest_command
     from synthassay.cli.doctor import doctor_command
 
     return doctor_command

@@ -42,6 +42,7 @@ def instantiate_specs(config: DictConfig) -> dict[str, Any]:
         "generators": tuple(_build(node) for node in generator_nodes(config)),
         "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
         "encoder": _build(config.encoder),
+        "also_encode": tuple(_build(node) for node in config.also_encode.values() if node is not None),
         "fidelity": _build(config.metric),
         "memorisation": _build(config.privacy),
         "downstream": _build(config.downstream),

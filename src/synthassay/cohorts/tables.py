@@ -38,7 +38,8 @@ def table_path(spec: TableSpec, root: Path) -> Path:
         )
     if not path.is_file():
         raise UserError(f"the table {spec.path} does not exist under {root}.\n"
-                        "Set cohort.table.path to the CSV, TSV or Parquet file that describes the scans.")  # fmt: skip
+                        "Set cohort.table.path to the CSV, TSV or Parquet file that describes the scans; for scans "
+                        "without labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
     return path
 
 

@@ -24,8 +24,11 @@ class Encoder(Protocol):
     def encode(self, images: ImageSet, progress: Progress) -> FeatureSet:
         """The features of ``images``, ``[n, dimension]`` float32, in the order of its rows.
 
-        Takes 1 or 3 channels, uint8 or uint16. Row i depends on image i only: to 1e-5 of the typical feature whatever
-        the images beside it.
+        Row i depends on image i only: to 1e-5 of the typical feature whatever the images beside it. Pixels are uint8
+        or uint16. Grey is repeated to the channels that a network takes and three channels are read as RGB, unless
+        the identity says otherwise; with any other number each channel is encoded as a grey image and their features
+        stand beside each other, ``[n, channels · dimension]``. An encoder of images takes the slices of a volume as
+        images of their patient, and an encoder of volumes takes volumes only.
         """
 
 

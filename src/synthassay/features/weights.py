@@ -1,28 +1,34 @@
-"""Weight files: found or downloaded, and used only when their digest is the expected one."""
+"""Weight files: found or downloaded, used only when their digest is the expected one, and read without unpickling."""
 
 import contextlib
 import hashlib
 import os
 import tempfile
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from synthassay.errors import UserError
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 30
+_LARGEST = 4 << 30  # bytes that are read of a file whose size is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedFile:
-    """A file known by its digest: ``sha256`` in hex, ``size`` in bytes."""
+    """A file known by its digest: ``sha256`` in hex, ``size`` in bytes (None: not known).
+
+    ``url`` is the file itself or, when it is not ``direct``, the page that leads to it (it lies in an archive).
+    """
 
     name: str
     url: str
     sha256: str
-    size: int
+    size: int | None = None
+    direct: bool = True
 
 
 def sha256_of(path: Path) -> str:
@@ -36,16 +42,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SYNTHASSAY_CACHE") or "~/.cache/synthassay").expanduser()
 
 
-def given_weights(pinned: PinnedFile, given: str) -> Path:
-    """The file that the user named, after a check of its digest."""
+def found_weights(pinned: PinnedFile, given: str | None, sha256: str | None = None) -> tuple[Path, str]:
+    """The weights file to use and its digest.
+
+    ``given`` is the user's path (None: from the cache, downloaded into it if absent). It has to be the pinned file,
+    unless ``sha256`` says which other file is meant: other weights are never used by accident.
+    """
+    if given is not None:
+        return given_weights(pinned, given, sha256), sha256 or pinned.sha256
+    if sha256 is not None:
+        raise UserError("encoder.sha256 names weights of your own, so it needs encoder.weights=FILE too; "
+                        "leave both out for the published ones")  # fmt: skip
+    return fetch_weights(pinned), pinned.sha256
+
+
+def given_weights(pinned: PinnedFile, given: str, sha256: str | None = None) -> Path:
+    """The file that the user named, after a check of its digest: ``sha256``, else that of the pinned file."""
     path = Path(given).expanduser()
     if not path.is_file():
         raise UserError(f"encoder.weights={given}: there is no such file.\n"
                         f"It should be {pinned.name} from {pinned.url}")  # fmt: skip
     found = sha256_of(path)
-    if found != pinned.sha256:
+    if found != (sha256 or pinned.sha256):
         raise UserError(f"encoder.weights={given} is not the expected file: found sha256 {found},\n"
-                        f"expected {pinned.sha256}.\n"
+                        f"expected {sha256 or pinned.sha256}.\n"
                         f"Get {pinned.name} from {pinned.url}")  # fmt: skip
     return path
 
@@ -66,6 +86,10 @@ def fetch_weights(pinned: PinnedFile) -> Path:
     if cached is not None:
         return cached
     folder = cache_folder()
+    if not pinned.direct:
+        raise UserError(f"{pinned.name} is not in {folder}, and its publisher offers it inside an archive only.\n"
+                        f"Get it from {pinned.url}\n"
+                        "and put it there, or add encoder.weights=FILE.")  # fmt: skip
     part: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,8 +116,9 @@ def fetch_weights(pinned: PinnedFile) -> Path:
 def _download(pinned: PinnedFile, stream: IO[bytes]) -> str:
     """Write the file at the URL to ``stream`` and return its digest; reads at most one byte more than expected."""
     digest = hashlib.sha256()
-    left = pinned.size + 1
-    with urllib.request.urlopen(pinned.url, timeout=_TIMEOUT_S) as source:
+    left = (_LARGEST if pinned.size is None else pinned.size) + 1
+    request = urllib.request.Request(pinned.url, headers={"User-Agent": "synthassay"})  # Python's own name is refused
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as source:  # by some servers
         while left > 0 and (block := source.read(min(_BLOCK, left))):
             digest.update(block)
             stream.write(block)
@@ -106,3 +131,25 @@ def _download(pinned: PinnedFile, stream: IO[bytes]) -> str:
 def _reason(error: OSError) -> str:
     """What went wrong, in one line; a URLError hides it in ``reason``."""
     return str(getattr(error, "reason", None) or error.strerror or error).splitlines()[0]
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """What a safetensors file or a torch checkpoint holds, on the CPU: tensors by name, in a checkpoint also nested.
+
+    Nothing in the file is executed. Raises :class:`~synthassay.errors.UserError` when it holds anything but weights.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    with path.open("rb") as stream:
+        is_safetensors = stream.read(9)[8:] == b"{"  # a header in JSON after eight bytes with its length
+    try:
+        if is_safetensors:
+            return load_file(path)
+        # Mapped, so that what is not used, such as the other half of a CLIP, is never read; old files cannot be.
+        return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)))
+    except Exception as error:  # a damaged file fails in as many ways as there are formats
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise UserError(f"{path.name} cannot be read as weights ({reason}).\n"
+                        "It has to be a safetensors file, or a torch file that holds tensors only."
+                        ) from error  # fmt: skip

@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.errors import UserError
-from synthassay.metrics.estimates import Estimates, estimate_all
+from synthassay.metrics.catalogue import TEST, TRAIN, asked, frechet_name
+from synthassay.metrics.estimates import Estimates, core_estimates, most_neighbours
 from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_patient_subset
 from synthassay.metrics.halfsampling import half_samples
 from synthassay.metrics.intervals import unit_codes
 from synthassay.metrics.neighbours import SetDescription, describe, enough_neighbours
 from synthassay.metrics.points import Points, centred_points, checked_tensor, mean_of
+from synthassay.metrics.set_level import Question, set_level_estimates
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.team import current_team
 from synthassay.records import FeatureSet, content_digest, identity_differences
 from synthassay.seeding import numpy_generator
 
-TEST, TRAIN = "test", "generator-train"
 T = TypeVar("T")
 
 
@@ -102,7 +103,7 @@ class ReferenceCache:
         points = item.points.take(rows)
         generator = numpy_generator("fidelity", "half-samples", self.seed, role, group.text)
         kept = half_samples(points.units, self.spec.replicates, generator)
-        return describe(points, kept, self.spec.k, self.team)
+        return describe(points, kept, most_neighbours(self.spec), self.team)
 
     def real(self, reference: str, group: Group) -> SetDescription:
         """The description of a reference's group."""
@@ -116,7 +117,7 @@ class ReferenceCache:
         images, patients = self.control.counts(rows)
         if images < self.spec.min_group_images or patients < self.spec.min_group_patients:
             return None
-        return rows if enough_neighbours(self.control.points.take(rows), self.spec.k) else None
+        return rows if enough_neighbours(self.control.points.take(rows), most_neighbours(self.spec)) else None
 
     def floor(self, reference: str, group: Group, n: int) -> Estimates:
         """Estimates of ``n`` control images against a reference's group; empty if the control cannot be a floor."""
@@ -125,19 +126,22 @@ class ReferenceCache:
     def _floor(self, reference: str, group: Group, n: int) -> Estimates:
         rows = self.control_rows(group)
         chosen = None if rows is None else self.control.matched(rows, n, "fidelity", "control", self.seed, group.text)
-        if chosen is None or not enough_neighbours(self.control.points.take(chosen), self.spec.k):
+        if chosen is None or not enough_neighbours(self.control.points.take(chosen), most_neighbours(self.spec)):
             return {}
         synthetic = self.remember(
             ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group)
         )
         real = self.real(reference, group)
-        return self.estimates(synthetic, real, reference)
+        return self.estimates(synthetic, real, reference, group)
 
-    def estimates(self, synthetic: SetDescription, real: SetDescription, reference: str) -> Estimates:
+    def estimates(self, synthetic: SetDescription, real: SetDescription, reference: str, group: Group) -> Estimates:
         """Every estimate of a described set against a described reference."""
-        return estimate_all(
-            synthetic, real, self.spec, self.encoder, trained_on=reference == TRAIN, team=self.team
-        )  # fmt: skip
+        name, trained_on = frechet_name(self.encoder), reference == TRAIN
+        core = core_estimates(synthetic, real, self.spec, name, trained_on=trained_on, team=self.team)
+        wanted = asked(self.encoder, reference, group, self.spec)
+        question = Question(synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed)
+        found = core | set_level_estimates(question, wanted)
+        return {key: found[key] for key in wanted}
 
 
 def _content(features: FeatureSet) -> str:

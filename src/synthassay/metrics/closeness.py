@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synthassay.metrics.cache import TEST, TRAIN, PreparedSet, ReferenceCache
+from synthassay.metrics.cache import PreparedSet, ReferenceCache
+from synthassay.metrics.catalogue import TEST, TRAIN
 from synthassay.metrics.halfsampling import replicate_radii
 from synthassay.metrics.intervals import Interval
 from synthassay.metrics.points import Points

@@ -12,17 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.metrics.cache import TEST, TRAIN, PreparedSet, ReferenceCache
+from synthassay.metrics.cache import PreparedSet, ReferenceCache
+from synthassay.metrics.catalogue import METRICS, TEST, TRAIN, asked, definition
 from synthassay.metrics.closeness import UNKNOWN_TRAINING, closeness_result
-from synthassay.metrics.estimates import (
-    DEFINITIONS,
-    HIGHER_IS_BETTER,
-    UNITS,
-    Estimate,
-    Estimates,
-    metric_names,
-)
-from synthassay.metrics.groups import Group, column_of
+from synthassay.metrics.estimates import Estimate, Estimates, most_neighbours
+from synthassay.metrics.groups import ALL, Group, column_of
 from synthassay.metrics.neighbours import SetDescription, Variant, enough_neighbours
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, Status, identity
@@ -77,11 +71,11 @@ class _Scorer:
 
     def against(self, reference: str) -> Iterator[MetricResult]:
         if reference not in self.shared.references:
-            yield from self._absent(reference, "all", UNKNOWN_TRAINING, "insufficient evidence")
+            yield from self._absent(reference, ALL, UNKNOWN_TRAINING, "insufficient evidence")
             return
         missing = self._missing_columns()
         for column in missing:
-            yield from self._absent(reference, f"{column}=*", f"the set carries no {column}")
+            yield from self._absent(reference, Group(column, "*"), f"the set carries no {column}")
         for group in self.shared.groups:
             if group.column not in missing:
                 yield from self._group(reference, group)
@@ -93,14 +87,14 @@ class _Scorer:
     def _group(self, reference: str, group: Group) -> Iterator[MetricResult]:
         selection = self._select(reference, group)
         if selection.reason:
-            yield from self._absent(reference, group.text, selection.reason)
+            yield from self._absent(reference, group, selection.reason)
             return
         n = len(selection.rows)
         if (group, n) not in self._descriptions:
             description = self.shared.described(self.subject, selection.rows, "synthetic", group)
             self._descriptions[group, n] = description
         synthetic, real = self._descriptions[group, n], self.shared.real(reference, group)
-        found = self.shared.estimates(synthetic, real, reference)
+        found = self.shared.estimates(synthetic, real, reference, group)
         floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
         for (metric, variant), estimate in found.items():
             base = self._row(reference, group.text, metric, variant, (len(real.points), n))
@@ -113,6 +107,7 @@ class _Scorer:
 
     def _select(self, reference: str, group: Group) -> _Selection:
         spec, item, nobody = self.spec, self.shared.references[reference], np.zeros(0, np.int64)
+        needed = most_neighbours(spec)
         real, rows = item.rows(group), self.subject.rows(group)
         images, patients = item.counts(real)
         if images < spec.min_group_images or patients < spec.min_group_patients:
@@ -124,17 +119,17 @@ class _Scorer:
         n = len(rows) if control is None else min(len(rows), len(control))
         rows = self.subject.matched(rows, n, "fidelity", "subject", self.shared.seed, group.text)
         for name, points in (("real", item.points.take(real)), ("synthetic", self.subject.points.take(rows))):
-            if not enough_neighbours(points, spec.k):
-                return _Selection(nobody, f"one patient has nearly all {name} images: no {spec.k} neighbours of others")
+            if not enough_neighbours(points, needed):
+                return _Selection(nobody, f"one patient has nearly all {name} images: no {needed} neighbours of others")
         if control is None:
             images, patients = self.shared.control.counts(self.shared.control.rows(group))
             return _Selection(rows, "", f"no floor: {images} control images of {patients} patients are too few")
         return _Selection(rows)
 
-    def _absent(self, reference: str, group: str, reason: str, status: Status = "absent") -> Iterator[MetricResult]:
-        for metric, variant in metric_names(self.shared.encoder, trained_on=reference == TRAIN):
+    def _absent(self, reference: str, group: Group, reason: str, status: Status = "absent") -> Iterator[MetricResult]:
+        for metric, variant in asked(self.shared.encoder, reference, group, self.spec):
             if variant == "patient-aware":
-                row = self._row(reference, group, metric, variant, (0, 0))
+                row = self._row(reference, group.text, metric, variant, (0, 0))
                 yield replace(row, status=status, note=reason)
 
     def _row(
@@ -143,28 +138,30 @@ class _Scorer:
         """A result without its value; ``counts`` are the real and the synthetic images."""
         shared = self.shared
         what = identity(
-            metric=metric, variant=variant, definition=DEFINITIONS[metric].format(k=self.spec.k), group=group,
+            metric=metric, variant=variant, definition=definition(metric, self.spec.k, *counts), group=group,
             encoder=shared.encoder, **{f"encoder.{name}": text for name, text in shared.encoder_identity},
             reference=reference, reference_content=shared.content.get(reference, "unknown"),
             n_real=counts[0], n_synthetic=counts[1],
         )  # fmt: skip
         return MetricResult(
             family="fidelity", metric=metric, generator=self.subject.features.name, encoder=shared.encoder,
-            variant=variant, reference=reference, group=group, unit=UNITS.get(metric, "1"), n_real=counts[0],
-            n_synthetic=counts[1], higher_is_better=HIGHER_IS_BETTER[metric], seed=shared.seed, identity=what,
+            variant=variant, reference=reference, group=group, unit=METRICS[metric].unit, n_real=counts[0],
+            n_synthetic=counts[1], higher_is_better=METRICS[metric].higher_is_better, seed=shared.seed, identity=what,
         )  # fmt: skip
 
 
 def _filled(row: MetricResult, estimate: Estimate, floor: Estimate | None, notes: Iterable[str]) -> MetricResult:
     """``row`` with a value, its interval, its floor and its notes."""
     interval = estimate.interval
+    if estimate.value is None:
+        return replace(row, status="absent", note=interval.note)
     descriptive = estimate.units < MIN_PATIENTS_FOR_INFERENCE
     if floor and not descriptive and floor.units < MIN_PATIENTS_FOR_INFERENCE:
         notes = (*notes, f"the floor is descriptive: it rests on {floor.units} patients")
     return replace(
         row, value=estimate.value, ci_low=interval.low, ci_high=interval.high, ci_method=interval.method,
         n_patients=estimate.units, resampling_unit=estimate.unit, status="descriptive" if descriptive else "ok",
-        note="; ".join(note for note in (interval.note, *notes) if note),
+        note="; ".join(note for note in (interval.note, estimate.note, *notes) if note),
         floor=floor.value if floor else None, floor_ci_low=floor.interval.low if floor else None,
         floor_ci_high=floor.interval.high if floor else None,
     )  # fmt: skip

@@ -25,7 +25,8 @@ from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_varianc
 from synthassay.metrics.points import Features, Points, centred_points, mean_of, row_blocks
 from synthassay.metrics.team import ALONE, Team
 
-RANK = 1e-12  # of the largest eigenvalue: under it a direction counts as constant
+RANK = 1e-12  # of a covariance's largest eigenvalue: under it a direction counts as constant
+ROUNDING = 1e-14  # of the largest eigenvalue of the product of both: under it an eigenvalue is rounding
 NOT_ASKED = "no standard error was asked for"
 OUTSIDE = 1e-9  # share of a covariance's trace that may lie outside the other's range
 
@@ -168,7 +169,7 @@ def _low_rank_trace(first: Moments, second: Moments) -> float:
 
 def _why_no_error(first: Moments, second: Moments, values: Tensor) -> str:
     """Empty where both covariances span the same directions, so that the map between them exists."""
-    if not len(values) or values[0] <= RANK * values[-1]:
+    if not len(values) or values[0] <= ROUNDING * values[-1]:
         return "the synthetic covariance is singular where the real one is not: no standard error"
     if abs(second.trace - first.factor.share_inside(second.covariance)) > OUTSIDE * second.trace:
         return "the real covariance is singular where the synthetic one is not: no standard error"

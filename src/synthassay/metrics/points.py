@@ -125,6 +125,11 @@ class Points:
         """Whether any unit has more than one image."""
         return self.n_units < len(self)
 
+    @property
+    def given(self) -> Tensor:
+        """``[n, d]`` features as they were given, in this order."""
+        return self.source[self.rows]
+
     def vectors(self, rows: slice | Tensor = slice(None), dtype: torch.dtype = torch.float64) -> Tensor:
         """``[b, d]`` centred vectors; subtracted before they are rounded to ``dtype``."""
         chosen = self.rows[rows]

@@ -30,6 +30,7 @@ class RunSpec(Spec):
     generators: tuple[SerializeAsAny[GeneratorSpec | ExternalSpec], ...]
     controls: tuple[SerializeAsAny[ControlSpec], ...]
     encoder: SerializeAsAny[EncoderSpec]
+    also_encode: tuple[SerializeAsAny[EncoderSpec], ...] = ()  # further encoders, for fidelity only
     fidelity: FidelitySpec
     memorisation: MemorisationSpec
     downstream: DownstreamSpec

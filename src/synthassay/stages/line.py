@@ -1,23 +1,27 @@
 """The line: every stage in order, each found done when nothing that changes it has changed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from synthassay.errors import UserError
+from synthassay.features.domain_specs import DomainSpec
+from synthassay.features.specs import EncoderSpec
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external
 from synthassay.stages.context import RunContext
+from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode
 from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
-from synthassay.stages.score import Scorer
+from synthassay.stages.score import Scorer, diversity
 from synthassay.stages.train import train, train_key
 from synthassay.store.store import StageOutput
 
@@ -35,14 +39,18 @@ class Line:
         self.sets: dict[str, ImageSet] = {}
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
         self.panel: dict[str, ImageSet] = {}
-        self.features: dict[str, FeatureSet] = {}
+        self.features: dict[str, FeatureSet] = {}  # of the first encoder, which memorisation looks at too
+        self.further: list[dict[str, FeatureSet]] = []  # of each further encoder, for fidelity
         self.fidelity: list[MetricResult] = []
         self.memorisation: dict[str, MemorisationRecord] = {}
         self.downstream_results: list[MetricResult] = []
 
     def prepare(self) -> None:
-        """Read the cohort and name the run."""
+        """Read the cohort and name the run; missing weights of an encoder are found before hours of training."""
         self.context.set_names()
+        for spec in (self.context.spec.encoder, *self.context.spec.also_encode):
+            if not isinstance(spec, DomainSpec):
+                spec.build(self.context.resources)
         self.cohort, _ = prepare(self.context)
         if not len(self.cohort.split("generator-train")):
             raise UserError(
@@ -102,32 +110,35 @@ class Line:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 
     def _encode(self) -> None:
-        encoder = self.context.spec.encoder.build(self.context.resources)
         train = self.cohort.split("generator-train")
         self.panel = panel_sets(self.context, self.cohort)
-        images = {
+        compared = {
             "generator-train": train,
-            "generator-train, mirrored": mirrored_images(train),
             "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,
-            **self.panel,
         }
-        for name, image_set in images.items():
-            if len(image_set):
-                self.features[name] = encode(self.context, encoder, image_set)
+        searched = {"generator-train, mirrored": mirrored_images(train), **self.panel}
+        self.features = self._encoded(self.context.spec.encoder, {**compared, **searched})
+        self.further = [self._encoded(spec, compared) for spec in self.context.spec.also_encode]
         for half in ("control-a", "control-b"):  # their images were encoded as part of both
             part = self.cohort.split(half)
             if len(part):
                 rows = np.isin(self.features["control"].ids, part.ids)
                 self.features[half] = self.features["control"].take(rows, name=part.name, content_id=part.content_id)
 
+    def _encoded(self, spec: EncoderSpec, images: Mapping[str, ImageSet]) -> dict[str, FeatureSet]:
+        encoder = ready_encoder(self.context, spec, self.cohort.split("generator-train"))
+        return {name: encode(self.context, encoder, part) for name, part in images.items() if len(part)}
+
     def _score(self) -> None:
-        scorer = Scorer(self.context, self.features)
+        scorers = [Scorer(self.context, features) for features in (self.features, *self.further)]
         memoriser = Memoriser(self.context, self.cohort, self.panel, self.features)
         for name, images in self.sets.items():
             known = self.train_known(name)
-            self.fidelity += scorer.score(name, known)
+            for scorer in scorers:
+                self.fidelity += scorer.score(name, known)
+            self.fidelity += diversity(self.context, images, self.cohort.split("test"))
             self.memorisation[name] = memoriser.assess(name, images, known)
 
     def _downstream(self) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.fidelity import score_fidelity
-from synthassay.records import FeatureSet, MetricResult
+from synthassay.metrics.ms_ssim import diversity_by_group, ms_ssim_results
+from synthassay.records import FeatureSet, ImageSet, MetricResult
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_results, save_results
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
@@ -34,8 +35,9 @@ class Scorer:
         def build(workdir: Path) -> None:
             if train_known not in self._caches:
                 self._caches[train_known] = ReferenceCache(
-                    test=test, control=control, train=train, spec=spec, seed=seed
-                )
+                    test=test, control=control, train=train, spec=spec, seed=seed,
+                    device=self.context.resources.torch_device(),
+                )  # fmt: skip
             results = score_fidelity(
                 subject, test=test, control=control, train=train, spec=spec, seed=seed, cache=self._caches[train_known]
             )
@@ -43,3 +45,18 @@ class Scorer:
 
         output = self.context.note(self.context.store.run(StageKey("score", VERSION, facts, inputs), build))
         return load_results(output.path / "results.json")
+
+
+def diversity(context: RunContext, images: ImageSet, test: ImageSet) -> list[MetricResult]:
+    """MS-SSIM diversity of a set, beside that of the real test images."""
+    spec, seed = context.spec.fidelity, context.spec.seed
+    facts = {"fidelity": spec.to_key(), "name": images.name, "seed": seed}
+
+    def build(workdir: Path) -> None:
+        device = context.resources.torch_device()
+        made, real = (diversity_by_group(part, seed=seed, device=device) for part in (images, test))
+        results = ms_ssim_results(images, made, test, real, reference="test", spec=spec, seed=seed)
+        save_results(results, workdir / "results.json")
+
+    key = StageKey("diversity", VERSION, facts, {"images": images.content_id, "test": test.content_id})
+    return load_results(context.note(context.store.run(key, build)).path / "results.json")

@@ -6,6 +6,7 @@ from typing import Literal
 from synthassay.records import MetricResult
 from synthassay.reports.numbers import listing, number, times
 from synthassay.reports.select import Results, has_interval
+from synthassay.reports.sentences.encoders import encoder_findings
 from synthassay.reports.sentences.grammar import Finding, caveat, finding, insufficient, name_of, quote, sentence
 from synthassay.reports.words import clean, metric_name, why
 
@@ -17,19 +18,20 @@ Side = Literal["above", "below", "level", "unknown"]
 
 
 def fidelity_findings(results: Results) -> list[Finding]:
-    """Distance, precision and recall of each set under test, closeness to train, then the rulers."""
+    """Distance, precision and recall of each set under test, closeness to train, the rulers, other encoders."""
     found: list[Finding] = []
     encoders = results.encoders()
-    for encoder in encoders:
+    for place, encoder in enumerate(encoders):
         suffix = f" (encoder {clean(encoder)})" if len(encoders) > 1 else ""
-        for name in results.tested:
+        for name in results.tested if place == 0 else ():
             rows = {row.metric: row for row in results.headline(generator=name, encoder=encoder)}
             if _HEADLINE in rows:
                 found.append(_distance(rows[_HEADLINE], suffix, _variety(rows)))
-        found += _closer_to_train(results, encoder, suffix)
-        found += _noise_is_worst(results, encoder, suffix)
-        found += _blend_beats_oracle(results, encoder, suffix)
-    return [*found, *_may_be_flattered(results)]
+        others = [*_closer_to_train(results, encoder, suffix), *_noise_is_worst(results, encoder, suffix)]
+        # A second opinion is heard where it raises an alarm; its other numbers are in the figures and tables.
+        found += [item for item in others if place == 0 or item.level == "alarm"]
+        found += _blend_beats_oracle(results, encoder, suffix) if place == 0 else []
+    return [*found, *encoder_findings(results), *_may_be_flattered(results)]
 
 
 def side_of_floor(row: MetricResult) -> Side:

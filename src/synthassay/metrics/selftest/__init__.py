@@ -1,0 +1,1 @@
+"""Cases whose answer is known, run through the public metrics: what an installation finds beside what theory says."""

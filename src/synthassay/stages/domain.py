@@ -1,0 +1,26 @@
+"""domain: generator-train images → the cohort's own encoder. Other encoders are ready without it."""
+
+from pathlib import Path
+
+from synthassay.features.domain_specs import DomainSpec
+from synthassay.features.protocol import Encoder
+from synthassay.features.specs import EncoderSpec
+from synthassay.records import ImageSet
+from synthassay.stages.context import RunContext
+from synthassay.store.store import StageKey
+
+VERSION = 1
+
+
+def ready_encoder(context: RunContext, spec: EncoderSpec, train: ImageSet) -> Encoder:
+    """The encoder of ``spec``. A domain encoder is trained first, on ``train``: the images of generator-train."""
+    if not isinstance(spec, DomainSpec):
+        return spec.build(context.resources)
+    if train.split != "generator-train":
+        raise ValueError(f"the domain encoder is trained on generator-train, not on {train.name}")
+
+    def build(workdir: Path) -> None:
+        spec.train(train, workdir, context.resources, context.progress)
+
+    key = StageKey("domain", VERSION, {"encoder": spec.to_key()}, {"train": train.content_id})
+    return spec.load(context.note(context.store.run(key, build)).path, context.resources)
