@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from synthassay.errors import UserError
 from synthassay.features import efficientnet, encoders
-from synthassay.features.precision import exact_float32
 from synthassay.features.specs import EfficientNetLite0Spec, FidInceptionSpec
+from synthassay.precision import exact_float32
 from synthassay.records import SilentProgress, identity_differences
 from synthassay.specs import Resources
 from tests.features.sets import CPU, images

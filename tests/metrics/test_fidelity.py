@@ -102,6 +102,25 @@ def test_a_small_control_leaves_no_floor_and_does_not_shrink_the_set(sets, cohor
     assert find(score(cohort.synthetic("gan", 60), sets, control=nobody), metric="closer_to_train").status == "absent"
 
 
+def test_a_floor_that_the_cut_leaves_impossible_is_said_to_be(sets, cohort):
+    random = np.random.default_rng(0)
+    sizes = [40, 2, 2, 2, 2, 2]
+    patients = np.repeat([f"c{i}" for i in range(6)], sizes)
+    control = replace(sets["control"].take(np.arange(50)), patients=patients, features=random.standard_normal((50, 24)))
+    subject = cohort.synthetic("gan", 22)
+    rows = [score(subject, sets, control=control, seed=seed) for seed in range(8)]
+    found = [find(r, metric="kid", variant="patient-aware", reference="test", group="all") for r in rows]
+    without = [row for row in found if row.floor is None]
+    assert without
+    assert ["no floor: " in row.note for row in without] == [True] * len(without), [row.note for row in without]
+
+
+def test_the_level_of_an_interval_is_part_of_its_method(sets, cohort):
+    rows = score(cohort.synthetic("gan", 60), sets, spec=SPEC.model_copy(update={"confidence": 0.8}))
+    row = find(rows, metric="kid", variant="patient-aware", reference="test", group="all")
+    assert row.ci_method.startswith("80%, Hoeffding")
+
+
 def test_under_twenty_patients_results_are_descriptive(sets, cohort):
     rows = score(cohort.synthetic("gan", 120), sets, test=sets["test"].take(np.arange(45)))
     row = find(rows, metric="kid", variant="patient-aware", reference="test", group="all")

@@ -34,6 +34,13 @@ def test_the_low_rank_route_equals_the_full_one():
     assert wide.interval().low is None
 
 
+def test_as_many_rows_as_columns_are_too_few():
+    random = np.random.default_rng(0)
+    found = frechet_distance(random.standard_normal((40, 40)), random.standard_normal((60, 40)))
+    assert found.standard_error is None
+    assert "n = d (40 = 40)" in found.note
+
+
 def test_identical_sets_are_at_zero_and_disjoint_ones_are_not():
     rows = np.random.default_rng(0).standard_normal((50, 6))
     assert frechet_distance(rows, rows).value == pytest.approx(0.0, abs=1e-6)

@@ -88,3 +88,14 @@ def test_one_patient_cannot_be_compared_across_patients():
     x, _ = clustered(0, 1, 6, 3)
     with pytest.raises(UserError, match="two patients"):
         kid(x, x, real_units=np.zeros(6), synthetic_units=np.arange(6))
+
+
+def test_features_of_any_size_are_computed_in_either_precision(monkeypatch):
+    random = np.random.default_rng(0)
+    real, synthetic = random.standard_normal((60, 5)), random.standard_normal((60, 5)) + 0.1
+    real[:, 0], synthetic[:, 0] = 3e8 * real[:, 0], 3e8 * synthetic[:, 0]  # a raw energy among other features
+    double = kid(real, synthetic)
+    monkeypatch.setattr(tiles, "DOUBLE_UP_TO", 0)
+    single = kid(real, synthetic)
+    assert np.isfinite(double.value)
+    assert single.value == pytest.approx(double.value, rel=1e-5)

@@ -83,21 +83,40 @@ def test_images_of_one_patient_are_not_each_others_neighbours(make_cohort):
     assert aware.value("precision") > classic.value("precision")
 
 
-def test_each_half_sample_equals_computing_on_that_half():
+@pytest.mark.parametrize("scale", [1.0, 4.0])  # with 4 nearly all pairs are close, and are counted by products
+@pytest.mark.parametrize(("patients", "each", "k"), [(16, 3, 3), (6, 4, 3)])
+def test_each_half_sample_equals_computing_on_that_half(scale, patients, each, k):
     random = np.random.default_rng(0)
-    real, synthetic = random.standard_normal((48, 6)), random.standard_normal((40, 6))
-    units = np.repeat(np.arange(16), 3)
+    n = patients * each
+    real, synthetic = random.standard_normal((n, 6)), scale * random.standard_normal((40, 6))
+    units = np.repeat(np.arange(patients), each)
     sides = []
-    for name, rows, codes in (("real", real, units), ("synthetic", synthetic, np.arange(40))):
+    for rows, codes in ((real, units), (synthetic, np.arange(40))):
         kept = half_samples(unit_codes(codes), 12, np.random.default_rng(1))
-        sides.append((describe(centred_points(name, rows, codes), kept, 3), kept))
+        sides.append((describe(centred_points("x", rows, codes), kept, k), kept))
     (first, kept_real), (second, kept_synthetic) = sides
-    scores = manifold_scores(second, first, compare(second, first, (Convention(3),)), Convention(3))["patient-aware"]
-    for replicate in range(13):
-        a, b = kept_real[:, replicate], kept_synthetic[:, replicate]
-        expected = written_out(real[a], synthetic[b], 3, units[a])
-        for score in SCORES:
-            assert getattr(scores, score)[replicate] == pytest.approx(expected[score], abs=1e-14)
+    convention = Convention(k)
+    found = manifold_scores(second, first, compare(second, first, (convention,)), convention)
+    for variant, names in (("patient-aware", units), ("classic", np.arange(n))):
+        for replicate in range(13):
+            a, b = kept_real[:, replicate], kept_synthetic[:, replicate]
+            expected = written_out(real[a], synthetic[b], k, names[a])
+            for score in SCORES:
+                value = getattr(found[variant], score)[replicate]
+                assert value == pytest.approx(expected[score], abs=1e-14), (variant, replicate, score)
+
+
+def test_variants_with_unequal_half_samples_are_counted_apart():
+    # Halves of 5 patients leave a row without 5 neighbours of others, but not without 5 others.
+    random = np.random.default_rng(0)
+    real, synthetic = random.standard_normal((20, 6)), random.standard_normal((20, 6))
+    units = {"real_units": np.repeat(np.arange(5), 4), "replicates": 50}
+    aware, classic = (prdc(real, synthetic, variant=variant, **units) for variant in ("patient-aware", "classic"))
+    assert len(aware.recall) == 1
+    assert len(classic.recall) == 51
+    assert classic.recall.max() <= 1.0
+    assert aware.interval("recall").low is None
+    assert classic.interval("recall").low is not None
 
 
 def test_worse_sets_score_lower(make_cohort):

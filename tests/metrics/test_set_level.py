@@ -105,3 +105,29 @@ def test_without_train_the_evidence_on_copying_is_insufficient(sets, cohort):
     rows = [r for r in rows_of(cohort.synthetic("gan", 90), sets, train=None) if r.reference == "generator-train"]
     assert {r.metric for r in rows} == AGAINST_TRAIN
     assert {(r.status, r.value) for r in rows} == {("insufficient evidence", None)}
+
+
+@pytest.mark.parametrize("alike", ["real", "synthetic", "both"])
+def test_sets_of_one_point_lose_no_result(sets, cohort, alike):
+    def collapsed(item):
+        return replace(item, features=np.repeat(item.features[:1], len(item), axis=0))
+
+    subject = cohort.synthetic("gan", 90)
+    if alike in ("real", "both"):
+        sets = {name: collapsed(item) for name, item in sets.items()}
+    if alike in ("synthetic", "both"):
+        subject = collapsed(subject)
+    rows = rows_of(subject, sets)
+    assert {row.metric for row in rows} == AGAINST_TEST | AGAINST_TRAIN
+    assert all(row.note for row in rows if row.value is None)
+    assert all(np.isfinite(row.value) for row in rows if row.value is not None)
+
+
+def test_c_t_against_other_test_patients_is_another_question(sets, cohort):
+    subject = cohort.synthetic("gan", 90)
+    first, second = (
+        next(r for r in rows_of(subject, sets | {"test": test}) if r.metric == "c_t")
+        for test in (sets["test"], cohort.real("another", 40, 3))
+    )
+    assert first.value != second.value
+    assert dict(first.identity)["test_content"] != dict(second.identity)["test_content"]

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from synthassay.errors import InsufficientEvidence, UserError
 from synthassay.features.domain import FILE, DomainNetwork, Made
 from synthassay.features.domain_specs import DomainSpec
-from synthassay.features.precision import exact_float32
 from synthassay.features.tensorfile import read_file, write_file
 from synthassay.features.views import view
+from synthassay.precision import exact_float32
 from synthassay.records import ImageSet, Progress
 from synthassay.seeding import derive_seed, numpy_generator, torch_generator
 from synthassay.specs import Resources, digest_of

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from synthassay.errors import UserError
-from synthassay.features.precision import exact_float32
+from synthassay.precision import exact_float32
 from synthassay.records import FeatureSet, Identity, ImageSet, Progress
 from synthassay.records import identity as identity_of
 from synthassay.specs import Resources

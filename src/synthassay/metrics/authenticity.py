@@ -21,11 +21,10 @@ from synthassay.metrics.intervals import (
     Interval,
     clustered_mean,
     no_interval,
-    share_interval,
-    t_interval,
 )
 from synthassay.metrics.neighbours import TIE, Neighbourhoods, Variant, describe, nearest_rows
 from synthassay.metrics.points import Features, centred_points, mean_of
+from synthassay.metrics.split_halves import score_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,9 @@ class Authenticity:
         mean, error, count = clustered_mean(self.authentic, self.units)
         if math.isnan(error):
             return no_interval("an interval needs 2 units of resampling")
-        interval = t_interval(
-            mean, error, count, confidence, "clustered mean over synthetic images, training set given"
-        )
-        return share_interval(mean, interval, count, confidence)
+        effective = mean * (1 - mean) / error**2 if error > 0 else float(count)
+        method = "Wilson score on clustered synthetic images, training set given"
+        return score_interval(mean, effective, count, confidence, method)
 
 
 def authenticity_from(

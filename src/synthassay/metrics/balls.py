@@ -8,6 +8,7 @@ from torch import Tensor
 from synthassay.metrics.points import row_blocks
 from synthassay.metrics.team import Team
 
+MANY = 0.04  # of the pairs of a tile: from here on products are cheaper than a list
 ENTRIES = 1 << 20  # pairs times half-samples that are looked at together: they stay in the cache
 
 
@@ -30,13 +31,36 @@ class BallCounts:
 
     def __init__(self, balls: Balls, kept: Tensor) -> None:
         self._balls, self._kept = balls, kept.float()
+        kept_radii = torch.where(balls.radii >= 0, balls.radii, torch.inf)
+        least = kept_radii.amin(dim=1) if balls.radii.shape[1] else balls.radii.new_full((len(balls.radius),), -1.0)
+        self._core = torch.where(torch.isfinite(least), least, -1.0)  # squared, inside every half-sample's ball
         device = kept.device
         self._whole = [torch.zeros(n, dtype=torch.int64, device=device) for n in (len(kept), len(balls.radius))]
         # Sums of ones below 2^24 are exact in single precision, and floats are added several times faster.
         self._halves = [torch.zeros((len(side), kept.shape[1]), device=device) for side in (kept, balls.radius)]
 
-    def add(self, point: Tensor, ball: Tensor, squares: Tensor) -> None:
-        """Count pairs, ``[e]`` each; ``squares`` are their squared distances."""
+    def add_core(self, points: slice, balls: slice, squares: Tensor) -> bool:
+        """Count, in the half-samples, the pairs of a ``[points, balls]`` tile that no half-sample could part.
+
+        They lie in the ball's smallest radius, so who is kept decides alone: two products instead of a list of pairs.
+        Returns False, having done nothing, where the tile has few of them.
+        """
+        if not self._kept.shape[1]:
+            return False
+        inside = squares < self._core[balls][None, :]
+        if int(inside.sum()) < MANY * inside.numel():
+            return False
+        mask, of_points = inside.float(), self._kept[points]
+        of_balls = (self._balls.radii[balls] >= 0).float()
+        self._halves[0][points] += (mask @ of_balls).mul_(of_points)
+        self._halves[1][balls] += (mask.T @ of_points).mul_(of_balls)
+        return True
+
+    def add(self, point: Tensor, ball: Tensor, squares: Tensor, rounded: Tensor, core_done: bool) -> None:
+        """Count pairs, ``[e]`` each; ``squares`` are their squared distances, ``rounded`` as they stand in the tile.
+
+        ``core_done``: whether :meth:`add_core` has counted its part of them.
+        """
         whole = squares < self._balls.radius[ball]
         for counts, index in zip(self._whole, (point, ball), strict=True):
             counts += torch.bincount(index[whole], minlength=len(counts))
@@ -44,7 +68,9 @@ class BallCounts:
         if not width:
             return
         near = squares < self._balls.reach[ball]
-        point, ball, limit = point[near], ball[near], squares[near].to(self._balls.radii.dtype)
+        if core_done:
+            near &= rounded >= self._core[ball]
+        point, ball, limit = point[near], ball[near], rounded[near].to(self._balls.radii.dtype)
         of_points, of_balls = self._halves
         for part in row_blocks(len(point), width, ENTRIES):
             inside = self._balls.radii.index_select(0, ball[part]).gt_(limit[part, None]).float()

@@ -11,12 +11,12 @@ from synthassay.errors import UserError
 from synthassay.metrics.catalogue import TEST, TRAIN, asked, frechet_name
 from synthassay.metrics.estimates import Estimates, core_estimates, most_neighbours
 from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_patient_subset
-from synthassay.metrics.halfsampling import half_samples
 from synthassay.metrics.intervals import unit_codes
 from synthassay.metrics.neighbours import SetDescription, describe, enough_neighbours
 from synthassay.metrics.points import Points, centred_points, checked_tensor, mean_of
 from synthassay.metrics.set_level import Question, set_level_estimates
 from synthassay.metrics.specs import FidelitySpec
+from synthassay.metrics.split_halves import complementary_halves
 from synthassay.metrics.team import current_team
 from synthassay.records import FeatureSet, content_digest, identity_differences
 from synthassay.seeding import numpy_generator
@@ -102,7 +102,7 @@ class ReferenceCache:
         """Neighbourhoods of ``rows``, with half-samples drawn for this role and group."""
         points = item.points.take(rows)
         generator = numpy_generator("fidelity", "half-samples", self.seed, role, group.text)
-        kept = half_samples(points.units, self.spec.replicates, generator)
+        kept = complementary_halves(points.units, self.spec.replicates, generator)
         return describe(points, kept, most_neighbours(self.spec), self.team)
 
     def real(self, reference: str, group: Group) -> SetDescription:

@@ -62,6 +62,9 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
+ALSO_TEST = ("c_t",)  # asked against train, of which the answer depends on the test patients too
+
+
 def frechet_name(encoder: str) -> str:
     """The Fréchet distance is called FID only on features of FID-Inception."""
     return "fid" if encoder.startswith("fid-inception") else FRECHET

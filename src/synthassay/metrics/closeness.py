@@ -24,7 +24,7 @@ from synthassay.metrics.cache import PreparedSet, ReferenceCache
 from synthassay.metrics.catalogue import TEST, TRAIN
 from synthassay.metrics.halfsampling import replicate_radii
 from synthassay.metrics.intervals import Interval
-from synthassay.metrics.points import Points
+from synthassay.metrics.points import Points, row_blocks
 from synthassay.metrics.tiles import tiles
 from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, MetricResult, identity
 from synthassay.seeding import numpy_generator
@@ -60,10 +60,12 @@ def exchanges(n_train: int, n_test: int, replicates: int, generator: np.random.G
 def mean_contrasts(distances: NDArray[np.float64], is_train: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean of (b - a)/(b + a) over rows for each labelling ``[P, R]`` of the columns of ``distances`` ``[n, P]``."""
     rows, labels = torch.from_numpy(distances), torch.from_numpy(is_train)
-    to_train, to_test = replicate_radii(rows, labels, 1), replicate_radii(rows, ~labels, 1)
-    total = to_test + to_train
-    contrast = torch.where(total > 0, (to_test - to_train) / total, 0.0)
-    return np.asarray(contrast.mean(dim=0).numpy())
+    added = torch.zeros(labels.shape[1], dtype=torch.float64)
+    for part in row_blocks(len(rows), labels.shape[1]):
+        to_train, to_test = replicate_radii(rows[part], labels, 1), replicate_radii(rows[part], ~labels, 1)
+        total = to_test + to_train
+        added += torch.where(total > 0, (to_test - to_train) / total, 0.0).sum(dim=0)
+    return np.asarray((added / len(rows)).numpy())
 
 
 def closeness(subject: NDArray[np.float64], control: NDArray[np.float64], confidence: float) -> tuple[float, Interval]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.metrics.cache import PreparedSet, ReferenceCache
-from synthassay.metrics.catalogue import METRICS, TEST, TRAIN, asked, definition
+from synthassay.metrics.catalogue import ALSO_TEST, METRICS, TEST, TRAIN, asked, definition
 from synthassay.metrics.closeness import UNKNOWN_TRAINING, closeness_result
 from synthassay.metrics.estimates import Estimate, Estimates, most_neighbours
 from synthassay.metrics.groups import ALL, Group, column_of
@@ -96,10 +96,13 @@ class _Scorer:
         synthetic, real = self._descriptions[group, n], self.shared.real(reference, group)
         found = self.shared.estimates(synthetic, real, reference, group)
         floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
+        without = selection.floor_note
+        if not floors and not without:
+            without = f"no floor: {n} control images, cut to the set's number, are of too few patients"
         for (metric, variant), estimate in found.items():
             base = self._row(reference, group.text, metric, variant, (len(real.points), n))
-            notes = (selection.floor_note, REWARDS_COPYING if reference == TRAIN else self._test_note())
-            yield _filled(base, estimate, floors.get((metric, variant)), notes)
+            notes = (without, REWARDS_COPYING if reference == TRAIN else self._test_note())
+            yield _filled(base, estimate, floors.get((metric, variant)), notes, self.spec.confidence)
 
     def _test_note(self) -> str:
         """Patients of unknown training may include those of test, which would flatter the set."""
@@ -120,7 +123,8 @@ class _Scorer:
         rows = self.subject.matched(rows, n, "fidelity", "subject", self.shared.seed, group.text)
         for name, points in (("real", item.points.take(real)), ("synthetic", self.subject.points.take(rows))):
             if not enough_neighbours(points, needed):
-                return _Selection(nobody, f"one patient has nearly all {name} images: no {needed} neighbours of others")
+                return _Selection(nobody, f"{len(points)} {name} images of {points.n_units} patients: some have fewer "
+                                          f"than {needed} neighbours of other patients")  # fmt: skip
         if control is None:
             images, patients = self.shared.control.counts(self.shared.control.rows(group))
             return _Selection(rows, "", f"no floor: {images} control images of {patients} patients are too few")
@@ -142,6 +146,7 @@ class _Scorer:
             encoder=shared.encoder, **{f"encoder.{name}": text for name, text in shared.encoder_identity},
             reference=reference, reference_content=shared.content.get(reference, "unknown"),
             n_real=counts[0], n_synthetic=counts[1],
+            **({"test_content": shared.content[TEST]} if metric in ALSO_TEST else {}),
         )  # fmt: skip
         return MetricResult(
             family="fidelity", metric=metric, generator=self.subject.features.name, encoder=shared.encoder,
@@ -150,7 +155,9 @@ class _Scorer:
         )  # fmt: skip
 
 
-def _filled(row: MetricResult, estimate: Estimate, floor: Estimate | None, notes: Iterable[str]) -> MetricResult:
+def _filled(
+    row: MetricResult, estimate: Estimate, floor: Estimate | None, notes: Iterable[str], confidence: float
+) -> MetricResult:  # fmt: skip
     """``row`` with a value, its interval, its floor and its notes."""
     interval = estimate.interval
     if estimate.value is None:
@@ -159,7 +166,8 @@ def _filled(row: MetricResult, estimate: Estimate, floor: Estimate | None, notes
     if floor and not descriptive and floor.units < MIN_PATIENTS_FOR_INFERENCE:
         notes = (*notes, f"the floor is descriptive: it rests on {floor.units} patients")
     return replace(
-        row, value=estimate.value, ci_low=interval.low, ci_high=interval.high, ci_method=interval.method,
+        row, value=estimate.value, ci_low=interval.low, ci_high=interval.high,
+        ci_method=f"{100 * confidence:g}%, {interval.method}" if interval.method else "",
         n_patients=estimate.units, resampling_unit=estimate.unit, status="descriptive" if descriptive else "ok",
         note="; ".join(note for note in (interval.note, estimate.note, *notes) if note),
         floor=floor.value if floor else None, floor_ci_low=floor.interval.low if floor else None,

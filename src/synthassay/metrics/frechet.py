@@ -2,13 +2,13 @@
 
 |μ₁-μ₂|² + tr S₁ + tr S₂ - 2 tr√(S₁S₂). The last trace is taken on symmetric matrices only:
 
-- n ≥ d on both sides: Σ√λ(F₁ᵀS₂F₁) with S₁ = F₁F₁ᵀ;
+- n > d on both sides: Σ√λ(F₁ᵀS₂F₁) with S₁ = F₁F₁ᵀ;
 - otherwise: the nuclear norm of ABᵀ / √((n₁-1)(n₂-1)), A and B the centred data, without any d×d matrix.
 
 Standard error by influence functions: with T = F₁(F₁ᵀS₂F₁)^(-½)F₁ᵀ the optimal map from the second Gaussian to the
 first, IF(x) = 2(μ₂-μ₁)ᵀ(x-μ₂) + (x-μ₂)ᵀ(I-T)(x-μ₂) for a row of the second set, and the same with T⁻¹ for the first;
 summed within patients, divided by n. It describes the value expected at this n, bias included. It does not exist where
-a covariance is singular (n < d) and degenerates near zero distance.
+a covariance is singular (n ≤ d) and degenerates near zero distance.
 """
 
 import math
@@ -134,8 +134,10 @@ def frechet_from_moments(first: Moments, second: Moments, *, error: bool = True)
     gap = first.mean - second.mean
     base = float(gap @ gap) + first.trace + second.trace
     units = min(first.points.n_units, second.points.n_units)
-    if min(first.n, second.n) < first.dimension:
-        note = (f"n < d ({min(first.n, second.n)} < {first.dimension}): the covariance is rank-deficient, "
+    fewer, d = min(first.n, second.n), first.dimension
+    if fewer <= d:
+        sign = "<" if fewer < d else "="
+        note = (f"n {sign} d ({fewer} {sign} {d}): the covariance is rank-deficient, "
                 "so there is no interval and the value depends on n; read KID instead")  # fmt: skip
         return FrechetDistance(max(0.0, base - 2 * _low_rank_trace(first, second)), None, units, note)
     inner = first.factor.matrix.T @ second.covariance @ first.factor.matrix

@@ -101,9 +101,10 @@ def frechet_infinity(
     first = checked_rows("real", real, real_units, least=2)
     second = checked_rows("synthetic", synthetic, synthetic_units, like=first, least=2)
     units, least = min(first.n_units, second.n_units), min(len(first), len(second))
-    if least < first.dimension:
-        return _absent(f"n < d ({least} < {first.dimension}): the covariance is rank-deficient and the distance is "
-                       "not linear in 1/N; read KID instead", units)  # fmt: skip
+    if least <= first.dimension:
+        sign = "<" if least < first.dimension else "="
+        return _absent(f"n {sign} d ({least} {sign} {first.dimension}): the covariance is rank-deficient and the "
+                       "distance is not linear in 1/N; read KID instead", units)  # fmt: skip
     subsets = growing_subsets(second.units, numpy_generator("FD infinity", seed))
     counts = np.array([len(chosen) for chosen in subsets])
     if len(np.unique(counts)) < LEAST_COUNTS:
@@ -154,7 +155,7 @@ def _standard_error(
     rows, inner = made.rows - gap, made.inner - made.inner.mean(dim=0)
     values, vectors = torch.linalg.eigh(inner.T @ inner / (len(rows) - 1))
     total, inside = float(rows.square().sum()), float(((rows @ reference.inverse) * inner).sum())
-    if values[0] <= RANK * values[-1] or abs(total - inside) > OUTSIDE * total:
+    if not len(values) or values[0] <= RANK * values[-1] or abs(total - inside) > OUTSIDE * total:
         return None, "one covariance is singular where the other is not: no standard error"
     share = np.zeros(len(rows))
     for chosen, weight in zip(subsets, weights, strict=True):

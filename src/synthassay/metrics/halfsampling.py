@@ -20,7 +20,8 @@ FIRST_DEPTH = 6  # neighbours looked at first, in multiples of k; a half-sample 
 def half_samples(units: NDArray[np.int64], replicates: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Which rows are kept: ``[n, 1 + replicates]``; column 0 keeps all, each other column half of the units.
 
-    ``units``: ``[n]`` codes 0..P-1. For odd P the half is rounded up or down by chance, which keeps the variance right.
+    ``units``: ``[n]`` codes 0..P-1. For odd P the half is rounded up or down by chance: the
+    variance is then (P²+1)/(P²-1) of what it should be, 8% too much at 5 patients.
     """
     count = int(units.max(initial=-1)) + 1
     if count == 0:

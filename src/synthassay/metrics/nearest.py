@@ -39,17 +39,15 @@ class NearestLists:
             values, columns = squares[row, column], (column + first).int()
             self._merge(rows, *_padded(row, values, columns, counts, int(counts.max())))
 
-    def feed_pairs(self, row: Tensor, column: Tensor, squares: Tensor) -> None:
-        """Take in single pairs, ``[e]`` each, in ascending order of ``row``."""
-        if len(row):
-            counts = torch.bincount(row, minlength=len(self.squares))
-            padded = _padded(row, squares, column.int(), counts, int(counts.max()))
-            self._merge(slice(0, len(self.squares)), *padded)
+    def take_in(self, other: "NearestLists") -> None:
+        """Take in the lists of other columns of the same rows."""
+        self._merge(slice(0, len(self.squares)), other.squares, other.columns)
 
     def _merge(self, rows: slice, squares: Tensor, columns: Tensor) -> None:
         every = torch.cat([self.squares[rows], squares], dim=1)
         self.squares[rows], place = every.topk(self.depth, largest=False)
-        self.columns[rows] = torch.cat([self.columns[rows], columns], dim=1).gather(1, place)
+        chosen = torch.cat([self.columns[rows], columns], dim=1).gather(1, place)
+        self.columns[rows] = chosen.masked_fill_(self.squares[rows] == torch.inf, -1)
 
     def joined(self, team: Team) -> None:
         """Take in the lists of the rest of the team."""
@@ -89,7 +87,8 @@ def exact_kth(x: Points, y: Points, lists: NearestLists, k: int) -> tuple[Tensor
     row, place = doubtful.nonzero(as_tuple=True)
     table = torch.full_like(squares, torch.inf)
     table[row, place] = exact_squares(x, row, y, columns[row, place])
-    order = table.argsort(dim=1, stable=True)
+    by_column = columns.argsort(dim=1)  # of equal distances the lowest column comes first, whatever the tiles were
+    order = by_column.gather(1, table.gather(1, by_column).argsort(dim=1, stable=True))
     below = (squares < middle - slack).sum(dim=1, keepdim=True)
     wanted = order.gather(1, (k - 1 - below).clamp(min=0))
     known = torch.isfinite(middle[:, 0])

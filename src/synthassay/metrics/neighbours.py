@@ -28,6 +28,7 @@ Variant = Literal["patient-aware", "classic"]
 VARIANTS: tuple[Variant, ...] = ("patient-aware", "classic")
 LIST_ENTRIES = 1 << 22  # of all lists of neighbours of a set together, beyond the depth that every row needs
 TIE = 1e-11  # relative; squared distances this close are equal but for rounding, so neither is strictly smaller
+STRIP_ENTRIES = 1 << 22  # of a tile whose close pairs are listed together
 NEAREST_DEPTH = 16  # of real rows kept for each synthetic one, so that rounding cannot hide which is the nearest
 
 
@@ -60,16 +61,17 @@ class SetDescription:
     """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums."""
 
     def __init__(
-        self, points: Points, kept: NDArray[np.bool_], hoods: Mapping[Variant, Neighbourhoods], kernel: WithinSums
-    ) -> None:
-        self.points, self.hoods, self.kernel = points, hoods, kernel
+        self, points: Points, kept: NDArray[np.bool_], hoods: Mapping[Variant, Neighbourhoods], kernel: WithinSums,
+        team: Team = ALONE,
+    ) -> None:  # fmt: skip
+        self.points, self.hoods, self.kernel, self._team = points, hoods, kernel, team
         self.kept = torch.from_numpy(kept).to(points.device)
         self._balls: dict[tuple[int, Convention], Balls] = {}
 
     @cached_property
     def moments(self) -> Moments:
         """For the Fréchet distance."""
-        return Moments(self.points)
+        return Moments(self.points, self._team)
 
     def balls(self, variant: Variant, convention: Convention) -> Balls:
         """The balls of every row. Where some half-sample leaves a row with fewer than k neighbours, only those of the
@@ -129,28 +131,35 @@ def describe(points: Points, kept: NDArray[np.bool_], k: int, team: Team = ALONE
     if not enough_neighbours(points, k):
         raise UserError(f"'{points.name}' has {len(points)} rows of {points.n_units} patients: too few for the "
                         f"{k}-th neighbour among other patients (k must be smaller)")  # fmt: skip
-    kernel, own = WithinAccumulator(points), _OwnPairs()
+    kernel, dtype = WithinAccumulator(points), tile_dtype(points, points)
     depth = _list_depth(points, k, halves=kept.shape[1] > 1)
-    aware = NearestLists(len(points), depth, tile_dtype(points, points), points.device)
+    aware = NearestLists(len(points), depth, dtype, points.device)
+    own = NearestLists(len(points), min(depth, int(points.sizes.max())), dtype, points.device)  # of one's own unit
     for tile in tiles(points, team=team):
         same = tile.same_unit()
         kernel.add(tile, tile.kernel(), same)
         squares = tile.squares()
-        if same is not None:
-            own.collect(tile, same, squares)
+        if tile.diagonal:
+            squares.fill_diagonal_(torch.inf)
+        if same is not None and points.clustered:
+            _feed(own, tile, squares.masked_fill(~same, torch.inf))
             squares.masked_fill_(same, torch.inf)
-        aware.feed(tile.rows, tile.columns.start, squares)
-        if tile.symmetric:
-            aware.feed(tile.columns, tile.rows.start, squares.T.contiguous())
+        _feed(aware, tile, squares)
+    aware.joined(team)
     classic = aware
     if points.clustered:
+        own.joined(team)
         classic = aware.copy()
-        classic.feed_pairs(*own.pairs(points))
-        classic.joined(team)
-    aware.joined(team)
+        classic.take_in(own)
     hoods = {id(lists): Neighbourhoods(lists, exact_kth(points, points, lists, 1)[0]) for lists in (aware, classic)}
     by_variant = {"patient-aware": hoods[id(aware)], "classic": hoods[id(classic)]}
-    return SetDescription(points, kept, {v: by_variant[v] for v in VARIANTS}, kernel.result(team))
+    return SetDescription(points, kept, {v: by_variant[v] for v in VARIANTS}, kernel.result(team), team)
+
+
+def _feed(lists: NearestLists, tile: Tile, squares: Tensor) -> None:
+    lists.feed(tile.rows, tile.columns.start, squares)
+    if tile.symmetric:
+        lists.feed(tile.columns, tile.rows.start, squares.T.contiguous())
 
 
 def _list_depth(points: Points, k: int, *, halves: bool) -> int:
@@ -164,31 +173,6 @@ def _list_depth(points: Points, k: int, *, halves: bool) -> int:
     needed = FIRST_DEPTH * k + 2
     wanted = needed * -(-len(points) // points.n_units)
     return min(others, max(needed, min(wanted, LIST_ENTRIES // len(points))))
-
-
-class _OwnPairs:
-    """Pairs of images of one unit, which only the classic variant takes for neighbours."""
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def collect(self, tile: Tile, same: Tensor, squares: Tensor) -> None:
-        if not tile.x.clustered:
-            return
-        row, column = same.nonzero(as_tuple=True)
-        i, j, found = row + tile.rows.start, column + tile.columns.start, squares[row, column]
-        other = i != j
-        self.parts.append((i[other], j[other], found[other]))
-        if tile.symmetric:
-            self.parts.append((j[other], i[other], found[other]))
-
-    def pairs(self, points: Points) -> tuple[Tensor, Tensor, Tensor]:
-        if not self.parts:  # another process has them all
-            nobody = torch.zeros(0, dtype=torch.int64, device=points.device)
-            return nobody, nobody, torch.zeros(0, dtype=tile_dtype(points, points), device=points.device)
-        i, j, squares = (torch.cat(column) for column in zip(*self.parts, strict=True))
-        order = i.argsort(stable=True)
-        return i[order], j[order], squares[order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +209,9 @@ def compare(
     return Comparison(pairs.in_real, pairs.in_synthetic, nearest, distances, kernel.result(team))
 
 
+_Table = dict[tuple[int, int], tuple[Balls, BallCounts]]
+
+
 class _PairCounter:
     """Finds the pairs of a tile that lie in any ball of either side, and counts them."""
 
@@ -233,8 +220,8 @@ class _PairCounter:
     ) -> None:  # fmt: skip
         self.x, self.y = synthetic.points, real.points
         self.in_real, self.in_synthetic = {}, {}
-        self.balls_x: dict[int, tuple[Balls, BallCounts]] = {}
-        self.balls_y: dict[int, tuple[Balls, BallCounts]] = {}
+        self.balls_x: _Table = {}
+        self.balls_y: _Table = {}
         for variant in VARIANTS:
             for convention in conventions:
                 ours, theirs = synthetic.balls(variant, convention), real.balls(variant, convention)
@@ -252,18 +239,23 @@ class _PairCounter:
         return [counts for table in (self.balls_x, self.balls_y) for _, counts in table.values()]
 
     def add(self, tile: Tile, squares: Tensor) -> None:
-        """Count the pairs of a tile."""
-        norms_x, norms_y = self.x.norms[tile.rows], self.y.norms[tile.columns]
-        slack = self.bound * (norms_x.max() + norms_y.max())
-        close = squares < (self.reach_x[tile.rows] + slack).to(squares.dtype)[:, None]
-        close |= squares < (self.reach_y[tile.columns] + slack).to(squares.dtype)[None, :]
+        """Count the pairs of a tile, strip by strip, since all of them may be close."""
+        for strip in row_blocks(len(squares), squares.shape[1], STRIP_ENTRIES):
+            rows = slice(tile.rows.start + strip.start, tile.rows.start + strip.stop)
+            self._add(rows, tile.columns, squares[strip])
+
+    def _add(self, rows: slice, columns: slice, squares: Tensor) -> None:
+        slack = self.bound * (self.x.norms[rows].max() + self.y.norms[columns].max())
+        close = squares < (self.reach_x[rows] + slack).to(squares.dtype)[:, None]
+        close |= squares < (self.reach_y[columns] + slack).to(squares.dtype)[None, :]
         row, column = close.nonzero(as_tuple=True)
-        i, j, found = row + tile.rows.start, column + tile.columns.start, squares[row, column].double()
-        self._decide_again(i, j, found)
+        i, j, found = row + rows.start, column + columns.start, squares[row, column]
+        exact = found.double()
+        self._decide_again(i, j, exact)
         for _, counts in self.balls_y.values():
-            counts.add(i, j, found)
+            counts.add(i, j, exact, found, counts.add_core(rows, columns, squares))
         for _, counts in self.balls_x.values():
-            counts.add(j, i, found)
+            counts.add(j, i, exact, found, counts.add_core(columns, rows, squares.T))
 
     def _decide_again(self, i: Tensor, j: Tensor, squares: Tensor) -> None:
         """Put exact distances where rounding leaves open whether a pair lies in a ball of the whole sets."""
@@ -276,12 +268,16 @@ class _PairCounter:
         squares[chosen] = exact_squares(self.x, i[chosen], self.y, j[chosen])
 
 
-def _counts(table: dict[int, tuple[Balls, BallCounts]], balls: Balls, kept: Tensor, width: int) -> BallCounts:
-    """The counts of ``balls``, made when first asked for; variants share balls where no unit has two images."""
-    if id(balls) not in table:
+def _counts(table: _Table, balls: Balls, kept: Tensor, width: int) -> BallCounts:
+    """The counts of ``balls`` over ``width`` half-samples, made when first asked for.
+
+    Variants share balls where no unit has two images, and counts too where the other side has as many half-samples.
+    """
+    key = (id(balls), width)
+    if key not in table:
         cut = Balls(balls.radius, balls.radii[:, :width], balls.reach)
-        table[id(balls)] = (cut, BallCounts(cut, kept[:, 1 : 1 + width]))
-    return table[id(balls)][1]
+        table[key] = (cut, BallCounts(cut, kept[:, 1 : 1 + width]))
+    return table[key][1]
 
 
 def nearest_rows(x: Points, y: Points, team: Team = ALONE) -> tuple[Tensor, Tensor]:

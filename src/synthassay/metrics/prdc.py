@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthassay.metrics.halfsampling import half_sample_interval, half_samples
-from synthassay.metrics.intervals import CONFIDENCE, Interval, no_interval, share_interval
+from synthassay.metrics.halfsampling import half_sample_interval
+from synthassay.metrics.intervals import CONFIDENCE, Interval, no_interval
 from synthassay.metrics.neighbours import (
     VARIANTS,
     Comparison,
@@ -28,6 +28,7 @@ from synthassay.metrics.neighbours import (
     describe,
 )
 from synthassay.metrics.points import Features, centred_points, mean_of
+from synthassay.metrics.split_halves import complementary_halves, split_half_interval
 from synthassay.seeding import numpy_generator
 
 SCORES = ("precision", "recall", "density", "coverage")
@@ -51,13 +52,12 @@ class ManifoldScores:
     def interval(self, score: str, confidence: float = CONFIDENCE) -> Interval:
         """Interval around :meth:`value`; t with the units of the smaller side less one."""
         value, draws = self.value(score), getattr(self, score)[1:]
-        interval = half_sample_interval(value, draws, min(self.real_units, self.synthetic_units), confidence)
-        if score == "density":
-            if value == 0.0:
-                return no_interval("no synthetic image lies in a real neighbourhood, so the spread is unknown")
-            return interval.clipped(0.0, math.inf)
-        units = self.synthetic_units if score == "precision" else self.real_units
-        return share_interval(value, interval, units, confidence)
+        units = min(self.real_units, self.synthetic_units)
+        if score != "density":
+            return split_half_interval(value, draws, units, confidence)
+        if value == 0.0:
+            return no_interval("no synthetic image lies in a real neighbourhood, so the spread is unknown")
+        return half_sample_interval(value, draws, units, confidence).clipped(0.0, math.inf)
 
 
 def manifold_scores(
@@ -94,7 +94,7 @@ def prdc(
     sides = []
     for name, features, units in (("real", real, real_units), ("synthetic", synthetic, synthetic_units)):
         points = centred_points(name, features, units, centre)
-        kept = half_samples(points.units, replicates, numpy_generator("half-samples", name, seed))
+        kept = complementary_halves(points.units, replicates, numpy_generator("half-samples", name, seed))
         sides.append(describe(points, kept, k))
     comparison = compare(sides[1], sides[0], (convention,))
     return manifold_scores(sides[1], sides[0], comparison, convention)[variant]

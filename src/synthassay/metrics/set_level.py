@@ -65,10 +65,11 @@ def _one(name: str, compute: Callable[[Question], Any]) -> Callable[[Question], 
     return found
 
 
-_COPY_TEST: Callable[[Question], Any] = lambda q: c_t(  # noqa: E731
-    q.real.given, q.test.given, q.synthetic.given, test_units=q.test.units, synthetic_units=q.synthetic.units,
-    seed=q.seed,
-)  # fmt: skip
+def _copy_test(q: Question) -> Any:
+    return c_t(q.real.given, q.test.given, q.synthetic.given, test_units=q.test.units,
+               synthetic_units=q.synthetic.units, seed=q.seed)  # fmt: skip
+
+
 COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
     ("clipped_density", "clipped_coverage"): _clipped,
     ("kid_subsets",): _one("kid_subsets", lambda q: kid_subsets(**q.sides(), seed=q.seed)),
@@ -78,7 +79,7 @@ COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
     ("frd",): _one("frd", lambda q: frd(**q.sides())),
     ("vendi",): _one("vendi", lambda q: vendi(q.synthetic.given, units=q.synthetic.units)),
     ("mifid",): _one("mifid", lambda q: mifid(**q.trained())),
-    ("c_t",): _one("c_t", _COPY_TEST),
+    ("c_t",): _one("c_t", _copy_test),
     ("tail_copies",): _one("tail_copies", lambda q: tail_copies(**q.trained())),
 }
 OF_SYNTHETIC = ("vendi", "tail_copies")  # the interval is over the set alone

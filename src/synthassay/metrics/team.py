@@ -24,6 +24,16 @@ class Team:
             dist.all_reduce(part)
         return part
 
+    def least(self, number: int) -> int:
+        """The smallest of every process's ``number``."""
+        if self.size == 1:
+            return number
+        part = torch.tensor([number])
+        if dist.get_backend() == "nccl":
+            part = part.cuda()
+        dist.all_reduce(part, op=dist.ReduceOp.MIN)
+        return int(part[0])
+
     def gather(self, part: Tensor) -> list[Tensor]:
         """``part`` of every process; all must have the same shape."""
         if self.size == 1:

@@ -4,7 +4,8 @@ A set is paired with itself over half of the tiles: what is off the diagonal ser
 that of one tile and of two blocks of vectors, whatever the number of images.
 
 Small problems are computed in double precision, large ones in single. What is decided by comparing distances is decided
-again by subtraction in double wherever rounding could matter (:func:`rounding_bound`), so that counts are exact.
+again by subtraction in double wherever rounding could matter (:func:`rounding_bound`), so that the counts over whole
+sets are exact; those over half-samples, of which only the spread is used, are to rounding.
 """
 
 import math
@@ -16,11 +17,13 @@ from torch import Tensor
 
 from synthassay.metrics.points import Points, row_blocks
 from synthassay.metrics.team import ALONE, Team
+from synthassay.precision import exact_float32
 
 DOUBLE_UP_TO = 1 << 36  # n·m·d up to which everything is computed in double: a second or two on one core
 CPU_BYTES = 48 << 20  # for one tile and its blocks; larger tiles leave the cache and are no faster
 CUDA_SHARE = 0.25  # of the device's free memory
 MAX_SIDE = {"cpu": 1024, "cuda": 16384}
+LARGEST_BASE = 1e9  # of the polynomial kernel in single precision: sums of its cubes stay under 1e38
 TILE_COPIES = 5  # products, squares, kernel, and what is made of them in passing
 
 
@@ -49,9 +52,12 @@ class Tile:
 
     def kernel(self) -> Tensor:
         """``[b, c]`` values of (x·y/d + 1)³ on the uncentred vectors."""
-        dtype, d = self.products.dtype, self.x.dimension
+        d, dtype = self.x.dimension, self.products.dtype
         of_x = self.x.shift[self.rows] / d
         of_y = (self.y.shift[self.columns] + self.y.pivot) / d + 1.0
+        length = math.sqrt(float(self.x.norms[self.rows].max() * self.y.norms[self.columns].max()))
+        if length / d + float(of_x.abs().max() + of_y.abs().max()) > LARGEST_BASE:
+            dtype = torch.float64  # cubes of single precision would overflow
         base = (of_x.to(dtype)[:, None] + of_y.to(dtype)[None, :]).add_(self.products, alpha=1 / d)
         return (base * base).mul_(base)
 
@@ -83,7 +89,8 @@ def tile_side(dimension: int, dtype: torch.dtype, device: torch.device) -> int:
     limit = MAX_SIDE["cpu"]
     space: float = CPU_BYTES
     if device.type == "cuda":
-        space, limit = CUDA_SHARE * torch.cuda.mem_get_info(device)[0], MAX_SIDE["cuda"]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        space, limit = CUDA_SHARE * (torch.cuda.mem_get_info(device)[0] + unused), MAX_SIDE["cuda"]
     space /= dtype.itemsize
     # TILE_COPIES·s² + 2·d·s = space
     side = (math.sqrt(dimension**2 + TILE_COPIES * space) - dimension) / TILE_COPIES
@@ -96,7 +103,7 @@ def tiles(
     """The tiles of ``x`` against ``y``, or of ``x`` with itself (None), that fall to this process."""
     other = x if y is None else y
     precision = dtype or tile_dtype(x, other)
-    side = tile_side(x.dimension, precision, x.device)
+    side = team.least(tile_side(x.dimension, precision, x.device))  # one grid for all, whatever memory each has
     number = 0
     for rows in row_blocks(len(x), 1, side):
         block = None
@@ -106,18 +113,7 @@ def tiles(
             if team.owns(number):
                 block = x.vectors(rows, precision) if block is None else block
                 across = block if y is None and rows == columns else other.vectors(columns, precision)
-                with full_precision():
+                with exact_float32(x.device.type):
                     products = block @ across.T
                 yield Tile(x, other, rows, columns, products, y is None and rows != columns)
             number += 1
-
-
-class full_precision:
-    """Within it a GPU multiplies single precision numbers in single precision, without TF32's shorter mantissa."""
-
-    def __enter__(self) -> None:
-        self.before = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = False
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.cuda.matmul.allow_tf32 = self.before
