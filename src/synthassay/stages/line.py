@@ -132,7 +132,10 @@ class Line:
         return {name: encode(self.context, encoder, part) for name, part in images.items() if len(part)}
 
     def _score(self) -> None:
-        scorers = [Scorer(self.context, features) for features in (self.features, *self.further)]
+        spec = self.context.spec.fidelity
+        overall = spec.model_copy(update={"groups": ()})  # a second opinion is asked for all images only
+        scorers = [Scorer(self.context, self.features, spec)]
+        scorers += [Scorer(self.context, features, overall) for features in self.further]
         memoriser = Memoriser(self.context, self.cohort, self.panel, self.features)
         for name, images in self.sets.items():
             known = self.train_known(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.fidelity import score_fidelity
 from synthassay.metrics.ms_ssim import diversity_by_group, ms_ssim_results
+from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import FeatureSet, ImageSet, MetricResult
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
@@ -21,11 +22,12 @@ class Scorer:
 
     context: RunContext
     features: Mapping[str, FeatureSet]
+    spec: FidelitySpec
     _caches: dict[bool, ReferenceCache] = field(default_factory=dict)
 
     def score(self, name: str, train_known: bool) -> list[MetricResult]:
         """Fidelity of one set against test patients and, where it is known who was trained on, against these."""
-        spec, seed = self.context.spec.fidelity, self.context.spec.seed
+        spec, seed = self.spec, self.context.spec.seed
         subject, test, control = (self.features[part] for part in (name, "test", "control"))
         train = self.features["generator-train"] if train_known else None
         inputs = {"subject": subject.content_id, "test": test.content_id, "control": control.content_id}
