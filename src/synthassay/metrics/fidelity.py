@@ -17,6 +17,7 @@ from synthassay.metrics.catalogue import ALSO_TEST, METRICS, TEST, TRAIN, asked,
 from synthassay.metrics.closeness import UNKNOWN_TRAINING, closeness_result
 from synthassay.metrics.estimates import Estimate, Estimates, most_neighbours
 from synthassay.metrics.groups import ALL, Group, column_of
+from synthassay.metrics.measured_coverage import coverage_note
 from synthassay.metrics.neighbours import SetDescription, Variant, enough_neighbours
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, Status, identity
@@ -101,8 +102,15 @@ class _Scorer:
             without = f"no floor: {n} control images, cut to the set's number, are of too few patients"
         for (metric, variant), estimate in found.items():
             base = self._row(reference, group.text, metric, variant, (len(real.points), n))
-            notes = (without, REWARDS_COPYING if reference == TRAIN else self._test_note())
+            notes = (without, self._coverage(metric, variant, estimate),
+                     REWARDS_COPYING if reference == TRAIN else self._test_note())  # fmt: skip
             yield _filled(base, estimate, floors.get((metric, variant)), notes, self.spec.confidence)
+
+    def _coverage(self, metric: str, variant: Variant, estimate: Estimate) -> str:
+        """What must be said about how often this interval covers."""
+        if estimate.interval.low is None:
+            return ""
+        return coverage_note(metric, variant, estimate.units, self.spec.confidence)
 
     def _test_note(self) -> str:
         """Patients of unknown training may include those of test, which would flatter the set."""
