@@ -1,8 +1,6 @@
 """The classifiers, built from MONAI's blocks: ``[n, c, h, w]`` float32 in, ``[n, 1]`` logits out."""
 
 import torch
-from monai.networks.nets.densenet import DenseNet
-from monai.networks.nets.resnet import ResNet
 from torch import nn
 
 from synthassay.downstream.specs import DenseNetSpec, NetworkSpec, ResNetSpec
@@ -13,6 +11,8 @@ DENSENET_SIDE = 32  # smallest height and width
 
 def resnet18(spec: ResNetSpec, channels: int) -> nn.Module:
     """ResNet-18 (He 2016) for ``channels`` input channels; weights come from torch's global generator."""
+    from monai.networks.nets.resnet import ResNet  # takes seconds, and a run that finds everything done needs none
+
     net: nn.Module = ResNet(
         block="basic",
         layers=[2, 2, 2, 2],
@@ -30,6 +30,8 @@ def resnet18(spec: ResNetSpec, channels: int) -> nn.Module:
 
 def densenet121(spec: DenseNetSpec, channels: int) -> nn.Module:
     """DenseNet-121 (Huang 2017) for ``channels`` input channels; weights come from torch's global generator."""
+    from monai.networks.nets.densenet import DenseNet
+
     net: nn.Module = DenseNet(
         spatial_dims=2, in_channels=channels, out_channels=1, init_features=spec.width, growth_rate=spec.growth
     )

@@ -38,12 +38,14 @@ def place_of_kth(near: Tensor, kept: Tensor, k: int) -> Tensor:
 
     ``kept``: ``[n, R]``; a candidate of -1 is nobody. Returns ``[b, R]``; ``depth`` where fewer than k are kept.
     """
-    small = torch.int16 if near.shape[1] < 1 << 15 else torch.int32
+    depth = near.shape[1]
+    small = torch.int8 if depth < 1 << 7 else torch.int16 if depth < 1 << 15 else torch.int32
+    there = torch.cat([kept, kept.new_zeros((1, kept.shape[1]))]).to(small)  # the last row is nobody
     count = torch.zeros((len(near), kept.shape[1]), dtype=small, device=near.device)
     place = torch.zeros_like(count)
-    for candidates in near.T:
-        count += kept[candidates.clamp(min=0)] & (candidates >= 0)[:, None]
-        place += count < k
+    for candidates in torch.where(near < 0, len(kept), near).T.contiguous():
+        count += there.index_select(0, candidates)
+        place += (count < k).to(small)
     return place.long()
 
 
