@@ -1,6 +1,6 @@
 """Times the metric engine beside its peers in one run: ``python benchmarks/metric_engine.py [--full] > FILE.md``.
 
-One core, the same arrays, ours and theirs in turn three times, the least CPU time of each. Equality is asserted first.
+One core, the same arrays, ours and theirs in turn (``--rounds``), the least CPU time of each. Equality is first.
 Memory is the peak of a fresh process less what it held with the features loaded (Linux). Peers: prdc (precision,
 recall, density, coverage), the AuthPct of dgm-eval (written out below from its definition), torch-fidelity (KID of 100
 subsets of 1,000, Fréchet solve), scipy's sqrtm. ``--cuda`` measures the engine alone on a GPU.
@@ -33,8 +33,8 @@ from synthassay.metrics.points import Features, centred_points, mean_of
 from synthassay.metrics.prdc import SCORES, manifold_scores
 
 Array = NDArray[np.float32]
+options = argparse.Namespace(rounds=3)
 K = 5
-ROUNDS = 3
 REPLICATES = 200
 
 
@@ -130,10 +130,10 @@ def peer_fidelity(first: tuple[Array, Array], second: tuple[Array, Array]) -> fl
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
-def cpu_seconds(tasks: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Least CPU seconds of each task over ``rounds``, in turn."""
+def cpu_seconds(tasks: dict[str, Callable[[], object]], rounds: int = 0) -> dict[str, float]:
+    """Least CPU seconds of each task over ``rounds`` (0: as the command line says), in turn."""
     least = dict.fromkeys(tasks, float("inf"))
-    for _ in range(rounds):
+    for _ in range(rounds or options.rounds):
         for name, task in tasks.items():
             start = time.process_time()
             task()
@@ -277,8 +277,9 @@ def main() -> None:
     """Print every table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--full", action="store_true", help="the sizes that are committed; otherwise a quick look")
+    parser.add_argument("--rounds", type=int, default=3, help="of each measurement")
     parser.add_argument("--cuda", action="store_true", help="the engine alone, on a GPU")
-    options = parser.parse_args()
+    parser.parse_args(namespace=options)
     torch.set_num_threads(1)
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     print(f"# The metric engine beside its peers\n\n`{' '.join(['python', *sys.argv])}` at revision "
@@ -291,7 +292,8 @@ def main() -> None:
         )
         return
     n, d = (10_000, 2048) if options.full else (2_000, 256)
-    print(f"\nOne core: {gemm_rate(d):.0f} GFLOP/s in single precision products. CPU seconds, the least of {ROUNDS}.")
+    print(f"\nOne core: {gemm_rate(d):.0f} GFLOP/s in single precision products. CPU seconds, the least of "
+          f"{options.rounds}.")  # fmt: skip
     table("Precision, recall, density, coverage, authenticity, exact KID and its error",
           "| N, d | | CPU seconds | prdc over this | prdc + AuthPct + KID over this |", neighbours(n, d))  # fmt: skip
     table("Fréchet distance from moments, without its error",
