@@ -8,13 +8,13 @@ Standard error: the Hoeffding projection summed within patients, as for KID.
 """
 
 import math
-from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from synthassay.metrics.inputs import checked_rows, directions
-from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance, no_interval, t_interval
+from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance
+from synthassay.metrics.kid import KernelDistance
 from synthassay.metrics.points import Features, row_blocks
 
 CMMD_ENCODER = "clip-vitl14-336"  # the encoder's name
@@ -24,22 +24,14 @@ SIGMA = 10.0
 SCALE = 1000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cmmd:
+class Cmmd(KernelDistance):
     """The distance with its standard error (None with one unit on a side) and the units of the smaller side."""
 
-    value: float
-    standard_error: float | None
-    units: int
+    __slots__ = ()
 
     def interval(self, confidence: float = CONFIDENCE) -> Interval:
         """t interval with units-1 degrees of freedom, not below 0."""
-        if self.standard_error is None:
-            return no_interval("an interval needs 2 patients on each side")
-        interval = t_interval(
-            self.value, self.standard_error, self.units, confidence, "Hoeffding projection by patient"
-        )
-        return interval.clipped(0.0, math.inf)
+        return super().interval(confidence).clipped(0.0, math.inf)
 
 
 def cmmd_name(encoder: str) -> str:

@@ -21,7 +21,7 @@ from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
-from synthassay.stages.score import Scorer, diversity
+from synthassay.stages.score import Diversity, Scorer
 from synthassay.stages.train import train, train_key
 from synthassay.store.store import StageOutput
 
@@ -136,12 +136,13 @@ class Line:
         overall = spec.model_copy(update={"groups": ()})  # a second opinion is asked for all images only
         scorers = [Scorer(self.context, self.features, spec)]
         scorers += [Scorer(self.context, features, overall) for features in self.further]
+        diversity = Diversity(self.context, self.cohort.split("test"))
         memoriser = Memoriser(self.context, self.cohort, self.panel, self.features)
         for name, images in self.sets.items():
             known = self.train_known(name)
             for scorer in scorers:
                 self.fidelity += scorer.score(name, known)
-            self.fidelity += diversity(self.context, images, self.cohort.split("test"))
+            self.fidelity += diversity.score(images)
             self.memorisation[name] = memoriser.assess(name, images, known)
 
     def _downstream(self) -> None:

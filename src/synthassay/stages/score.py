@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.fidelity import score_fidelity
-from synthassay.metrics.ms_ssim import diversity_by_group, ms_ssim_results
+from synthassay.metrics.ms_ssim import PairSimilarity, diversity_by_group, ms_ssim_results
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import FeatureSet, ImageSet, MetricResult
 from synthassay.stages.context import RunContext
@@ -49,16 +50,31 @@ class Scorer:
         return load_results(output.path / "results.json")
 
 
-def diversity(context: RunContext, images: ImageSet, test: ImageSet) -> list[MetricResult]:
-    """MS-SSIM diversity of a set, beside that of the real test images."""
-    spec, seed = context.spec.fidelity, context.spec.seed
-    facts = {"fidelity": spec.to_key(), "name": images.name, "seed": seed}
+@dataclass
+class Diversity:
+    """MS-SSIM diversity of the sets of one run, beside that of the real ``test`` images, which is computed once."""
 
-    def build(workdir: Path) -> None:
-        device = context.resources.torch_device()
-        made, real = (diversity_by_group(part, seed=seed, device=device) for part in (images, test))
-        results = ms_ssim_results(images, made, test, real, reference="test", spec=spec, seed=seed)
-        save_results(results, workdir / "results.json")
+    context: RunContext
+    test: ImageSet
 
-    key = StageKey("diversity", VERSION, facts, {"images": images.content_id, "test": test.content_id})
-    return load_results(context.note(context.store.run(key, build)).path / "results.json")
+    def score(self, images: ImageSet) -> list[MetricResult]:
+        """The results of one set."""
+        spec, seed = self.context.spec.fidelity, self.context.spec.seed
+        facts = {"fidelity": spec.to_key(), "name": images.name, "seed": seed}
+
+        def build(workdir: Path) -> None:
+            results = ms_ssim_results(
+                images, self._of(images), self.test, self._real, reference="test", spec=spec, seed=seed
+            )
+            save_results(results, workdir / "results.json")
+
+        key = StageKey("diversity", VERSION, facts, {"images": images.content_id, "test": self.test.content_id})
+        return load_results(self.context.note(self.context.store.run(key, build)).path / "results.json")
+
+    @cached_property
+    def _real(self) -> dict[str, PairSimilarity]:
+        return self._of(self.test)
+
+    def _of(self, images: ImageSet) -> dict[str, PairSimilarity]:
+        device = self.context.resources.torch_device()
+        return diversity_by_group(images, seed=self.context.spec.seed, device=device)
