@@ -8,8 +8,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from synthassay.cohorts.dicom import place_in_series, read_header, read_images
-from synthassay.cohorts.sources import FileImages, Source, Unreadable
-from synthassay.cohorts.specs import LimitSpec
+from synthassay.cohorts.sources import FileImages, Source
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 

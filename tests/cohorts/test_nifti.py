@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from synthassay.cohorts import nifti
-from synthassay.cohorts.sources import Source, Unreadable
+from synthassay.cohorts.sources import Source
+from synthassay.scans.unreadable import Unreadable
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from synthassay.cohorts.photographs import describe, read_images
-from synthassay.cohorts.sources import Unreadable
+from synthassay.scans.unreadable import Unreadable
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from synthassay.cohorts.planes import RawPlane, finish, fit, resize
-from synthassay.cohorts.sources import Unreadable
+from synthassay.cohorts.planes import finish, fit, resize
 from synthassay.cohorts.specs import SliceSpec, WindowSpec
+from synthassay.scans.planes import RawPlane
+from synthassay.scans.unreadable import Unreadable
 
 
 def test_crop_takes_the_centre_and_pad_surrounds_it():

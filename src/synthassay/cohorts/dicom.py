@@ -20,10 +20,13 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_rescale
 from pydicom.pixels.utils import pixel_array
 
-from synthassay.cohorts.planes import RawPlane, finish
-from synthassay.cohorts.sources import FileImages, Source, Unreadable, check_size
+from synthassay.cohorts.planes import finish
+from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
-from synthassay.cohorts.text import age_of, clean, date_of, device_name, sex_of
+from synthassay.scans.limits import check_size
+from synthassay.scans.planes import RawPlane
+from synthassay.scans.text import age_of, clean, date_of, device_name, sex_of
+from synthassay.scans.unreadable import Unreadable
 
 HEADER = (
     "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
@@ -38,7 +41,7 @@ NO_DECODER = "no decoder for this compression is installed (for JPEG Lossless: p
 
 def read_header(root: Path, path: str, spec: DicomSpec) -> Source:
     """What the header of one file says. Raises :class:`Unreadable` for anything that is not an image to read."""
-    check_size(root, path, spec)
+    check_size(root / path, spec.limits)
     with (root / path).open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from synthassay.cohorts.sources import Image, Source
 from synthassay.cohorts.specs import CohortSpec, LabelSpec
-from synthassay.cohorts.text import clean, table_value
 from synthassay.errors import UserError
 from synthassay.records import UNLABELLED, Quarantined
+from synthassay.scans.text import clean, table_value
 
 MOST_CLASSES = 100
 MANY_CLASSES = 10  # more of them than half the patients are ids rather than classes

@@ -13,10 +13,12 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.planes import RawPlane, finish
-from synthassay.cohorts.sources import FileImages, Source, Unreadable
+from synthassay.cohorts.planes import finish
+from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.text import clean, device_name
+from synthassay.scans.planes import RawPlane
+from synthassay.scans.text import clean, device_name
+from synthassay.scans.unreadable import Unreadable
 
 nib: Any = nibabel  # its stubs are partial
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}

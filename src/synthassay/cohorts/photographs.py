@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence
 
-from synthassay.cohorts.planes import RawPlane, finish
-from synthassay.cohorts.sources import FileImages, Source, Unreadable
+from synthassay.cohorts.planes import finish
+from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.scans.planes import RawPlane
+from synthassay.scans.unreadable import Unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")  # no other of Pillow's decoders is offered a file

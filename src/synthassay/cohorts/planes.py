@@ -2,30 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from synthassay.cohorts.sources import FileImages, Plane, Unreadable
+from synthassay.cohorts.sources import FileImages, Plane
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.scans.planes import FloatArray, RawPlane
+from synthassay.scans.unreadable import Unreadable
 
-FloatArray = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow's conversion to grey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawPlane:
-    """One image as its reader found it: ``values`` ``[h, w]`` grey or ``[h, w, 3]`` colour, float32, rescaled units."""
-
-    values: FloatArray
-    frame: int = 0
-    slice_index: int | None = None
-    slice_position: float | None = None
-    mask: NDArray[np.bool_] | None = None  # [h, w]
-    spacing_mm: tuple[float, ...] | None = None
-    orientation: str | None = None
 
 
 def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileImages:

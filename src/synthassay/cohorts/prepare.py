@@ -21,9 +21,9 @@ from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
-from synthassay.cohorts.text import age_band
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.scans.text import age_band
 from synthassay.specs import Resources
 
 __all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]

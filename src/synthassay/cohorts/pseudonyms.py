@@ -12,9 +12,9 @@ from typing import Any
 
 from synthassay.cohorts.reading import write_whole
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.text import known_suffix
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
+from synthassay.scans.text import known_suffix
 
 PRIVATE = 0o600
 KEY_BYTES = 32

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from synthassay.cohorts import dicom, nifti, photographs
 from synthassay.cohorts.parallel import ordered_map, worker_count
-from synthassay.cohorts.sources import FileImages, Image, Plane, Source, Unreadable, check_size
+from synthassay.cohorts.sources import FileImages, Image, Plane, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.limits import check_size
+from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 1  # of the readers: raise it when a reader gives other pixels
@@ -160,7 +162,7 @@ def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages | Qua
     try:
         for path in (source.path, source.mask):
             if path:
-                check_size(root, path, spec)
+                check_size(root / path, spec.limits)
         return READERS[spec.kind](root, source, spec)
     except Unreadable as error:
         return error.row(source.path)

@@ -1,31 +1,9 @@
 """What the readers pass on. Holds source ids and paths, so none of it leaves :mod:`synthassay.cohorts`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from synthassay.cohorts.specs import CohortSpec
-from synthassay.records import Quarantined
-
-
-class Unreadable(Exception):
-    """A file cannot be used. Becomes a row of the quarantine table, which quotes no text of the file."""
-
-    def __init__(self, field: str, found: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.found, self.reason = field, found, reason
-
-    def row(self, path: str) -> Quarantined:
-        """The quarantine row of the file at ``path``."""
-        return Quarantined(path=path, field=self.field, found=self.found, reason=self.reason)
-
-
-def check_size(root: Path, path: str, spec: CohortSpec) -> None:
-    """Raises :class:`Unreadable` for a file of more than ``limits.file_mib``."""
-    if (root / path).stat().st_size > spec.limits.file_mib << 20:
-        raise Unreadable("file", "too large", "more than cohort.limits.file_mib")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
-from synthassay.cohorts.text import known_suffix
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.text import known_suffix
 from synthassay.specs import Spec
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -173,14 +174,6 @@ class SliceSpec(Spec):
     min_foreground: float = Field(default=0.0, ge=0, le=1)
     foreground_above: float | None = None
     max_per_volume: int | None = Field(default=None, ge=1)
-
-
-class LimitSpec(Spec):
-    """What is refused before it is decoded, so that a damaged or hostile file cannot fill the memory."""
-
-    kind: Literal["limits"] = "limits"
-    file_mib: int = Field(default=4096, ge=1)
-    voxels: int = Field(default=1 << 28, ge=1)  # of one file: rows x columns x frames x channels
 
 
 class CohortSpec(Spec):

@@ -11,12 +11,13 @@ from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.discovery import discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
-from synthassay.cohorts.sources import Source, Unreadable
+from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
 from synthassay.cohorts.tables import join, read_table, table_path
 from synthassay.errors import UserError
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
 # Besides fields of names, UIDs and dates, which their value representation tells.

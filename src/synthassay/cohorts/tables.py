@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import JoinOn, TableSpec
-from synthassay.cohorts.text import age_of, clean, sex_of, table_value
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
+from synthassay.scans.text import age_of, clean, sex_of, table_value
 
 if TYPE_CHECKING:
     import pandas as pd

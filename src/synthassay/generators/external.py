@@ -16,10 +16,11 @@ from PIL import Image
 
 from synthassay.errors import UserError
 from synthassay.generators.external_files import discover, read_text, read_trained_on
-from synthassay.generators.external_readers import Unreadable, read_planes
+from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.generators.planting import numbered
 from synthassay.records import MISSING, UNLABELLED, ImageSet, Quarantined
+from synthassay.scans.unreadable import Unreadable
 from synthassay.seeding import numpy_generator
 
 __all__ = ["external_fingerprint", "load_external", "read_trained_on"]

@@ -18,7 +18,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 
 from synthassay.generators.external_specs import ExternalSpec
-from synthassay.records import Quarantined
+from synthassay.scans.unreadable import Unreadable
 
 nib: Any = nibabel  # its types are incomplete
 # Each [c, h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
@@ -35,18 +35,6 @@ _DEFLATED = (  # transfer syntaxes whose content may inflate without bound befor
     "1.2.840.10008.1.2.8.1",
 )
 _TOO_LARGE = "more values than generator.max_values; it was not decoded"
-
-
-class Unreadable(Exception):
-    """A file cannot be used. Holds nothing that was read from it."""
-
-    def __init__(self, field: str, found: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field, self.found, self.reason = field, found, reason
-
-    def row(self, path: str) -> Quarantined:
-        """The quarantine row of the file at ``path``."""
-        return Quarantined(path=path, field=self.field, found=self.found, reason=self.reason)
 
 
 def read_planes(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:

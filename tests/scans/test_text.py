@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from synthassay.cohorts.text import age_band, age_of, clean, date_of, device_name, manufacturer, sex_of, table_value
+from synthassay.scans.text import age_band, age_of, clean, date_of, device_name, manufacturer, sex_of, table_value
 
 
 def test_control_characters_are_stripped_and_length_is_capped():
