@@ -12,8 +12,9 @@ from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.scans.dicom.geometry import along_normal
 from synthassay.scans.dicom.header import DicomHeader, read_header
 from synthassay.scans.dicom.pixels import read_planes
-from synthassay.scans.text import clean, device_name
+from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.vendors import device_name
 
 
 def read_source(root: Path, path: str, spec: DicomSpec) -> Source:

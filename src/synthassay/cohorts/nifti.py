@@ -17,8 +17,9 @@ from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.scans.planes import RawPlane
-from synthassay.scans.text import clean, device_name
+from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.vendors import device_name
 
 nib: Any = nibabel  # its stubs are partial
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}

@@ -89,7 +89,7 @@ def test_private_attributes_are_one_finding_and_are_searched_for_the_patient(car
 def test_names_and_dates_in_free_text_are_found(carried):
     found = carried(PatientName="Quixotic^Zebediah", PatientID="MRN-77493", PatientBirthDate="19470913",
                     SeriesDescription="AX T2 quixotic", ImageComments="see MRN-77493", StudyComments="Doe^Jane",
-                    ProtocolName="scan of 2020-01-10", StudyDescription="HEAD^Routine", ImageType=["ORIGINAL"])  # fmt: skip
+                    ProtocolName="scan of 2020-01-10", StudyDescription="HEAD^Routine")  # fmt: skip
     own = "the patient's own name, id or birth date"
     assert {f"SeriesDescription: {own}", f"ImageComments: {own}", "StudyComments: reads like a name",
             "ProtocolName: a date"} <= found.keys()  # fmt: skip
@@ -111,8 +111,8 @@ def test_a_path_that_names_the_patient_or_a_date_is_a_finding(carried):
 
 def test_files_say_what_was_done_to_them_in_the_standards_words_only(carried):
     method = [item(CodeValue="113100", CodingSchemeDesignator="DCM"), item(CodeValue="SECRET")]
-    found = carried(PatientIdentityRemoved="YES", DeidentificationMethodCodeSequence=method, PatientBirthDate="19470913",
-                    BurnedInAnnotation="JANE")  # fmt: skip
+    found = carried(PatientIdentityRemoved="YES", DeidentificationMethodCodeSequence=method,
+                    PatientBirthDate="19470913", BurnedInAnnotation="JANE")  # fmt: skip
     said = {name for name, finding in found.items() if finding.kind == "said of itself"}
     assert said == {
         "PatientIdentityRemoved: YES", "PatientIdentityRemoved: YES, beside a birth date",

@@ -53,3 +53,9 @@ def _kind(tag: int) -> Kind:
     kinds: dict[str, Kind] = {"PN": "people", "DA": "dates and times", "TM": "dates and times",
                               "DT": "dates and times", "UI": "UIDs"}  # fmt: skip
     return kinds.get(representation, "places, devices, descriptions")
+
+
+@cache
+def profile_by_keyword() -> dict[str, Finding]:
+    """The same by keyword, for what names DICOM attributes without their tags."""
+    return {finding.attribute.partition(" (")[0]: finding for finding in profile().by_tag.values()}
