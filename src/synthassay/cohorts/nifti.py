@@ -6,6 +6,7 @@ import json
 import math
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,13 +14,16 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
-from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.specs import CohortSpec, NiftiSpec
+from synthassay.scans.descriptions import TEXT_FIELDS, nifti_findings, sidecar_findings
+from synthassay.scans.devices import device_of, sidecar_device
+from synthassay.scans.findings import Findings
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
-from synthassay.scans.vendors import device_name
 
 nib: Any = nibabel  # its stubs are partial
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -31,7 +35,7 @@ def file_stem(path: str) -> str:
     return re.sub(r"\.nii(\.gz)?$", "", PurePosixPath(path).name)
 
 
-def describe(root: Path, path: str, spec: CohortSpec, known: frozenset[str]) -> tuple[Source, tuple[str, ...]]:
+def describe(root: Path, path: str, spec: NiftiSpec, known: frozenset[str]) -> tuple[Source, tuple[str, ...]]:
     """What path and sidecar say about one volume, and the other files that belong to it (mask, sidecar).
 
     ``known`` are the paths found under the root: nothing else is opened, so no link can lead out of it.
@@ -47,9 +51,11 @@ def describe(root: Path, path: str, spec: CohortSpec, known: frozenset[str]) -> 
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
     sidecar = (PurePosixPath(path).parent / f"{file_stem(path)}.json").as_posix()
     facts = _sidecar(root / sidecar) if sidecar in known else {}
+    scanner = sidecar_device(facts)
     source = Source(
-        path=path, patient=patient, study=study, series=path, mask=mask, site=clean(facts.get("InstitutionName")),
-        device=device_name(facts.get("Manufacturer"), facts.get("ManufacturersModelName")),
+        path=path, patient=patient, study=study, series=path, mask=mask,
+        site=clean(facts.get(site_keyword(spec) or "")), scanner=scanner,
+        device=device_of(scanner, spec.device_from), carried=sidecar_findings(facts),
     )  # fmt: skip
     return source, tuple(extra for extra in (mask, sidecar if sidecar in known else None) if extra)
 
@@ -98,7 +104,14 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         )
         for index in range(count)
     ]  # fmt: skip
-    return finish(planes, spec, hashlib.sha256(path.read_bytes()).hexdigest())
+    images = finish(planes, spec, hashlib.sha256(path.read_bytes()).hexdigest())
+    return replace(images, carried=images.carried | _carried(image))
+
+
+def _carried(image: Any) -> Findings:
+    """What the text fields and extensions of a header carry about people."""
+    fields = {name: bytes(image.header[name].item()).decode("latin-1") for name in TEXT_FIELDS}
+    return nifti_findings(fields, [extension.get_code() for extension in image.header.extensions])
 
 
 def _radiological(volume: NDArray[Any], axis: int, index: int) -> NDArray[Any]:

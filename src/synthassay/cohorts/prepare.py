@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_sources import place_in_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
@@ -24,6 +25,7 @@ from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.text import age_band
+from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
 
 __all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]
@@ -62,6 +64,7 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
+    found.tables += header_tables(with_findings(found.carried, read))
     chosen = _choose(read, found, classes, spec, trained_on)
     policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
     pseudonyms = Pseudonyms(key)
@@ -161,7 +164,10 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
         records.append(ScanRecord(
             scan_id=pseudonyms.scan(source.path, plane.frame), patient_id=pseudonyms.patient(source.patient),
             study_id=pseudonyms.study(source.patient, source.study), label=label, site=source.site,
-            device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
+            device=source.device, manufacturer=manufacturer(source.scanner.manufacturer), model=source.scanner.model,
+            software=source.scanner.software, field_strength_t=source.scanner.field_strength_t,
+            kvp=source.scanner.kvp, kernel=source.scanner.kernel, view=source.view, sex=source.sex, age=source.age,
+            date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
             slice_position=plane.slice_position,

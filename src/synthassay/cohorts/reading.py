@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts import dicom_sources, nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.parallel import ordered_map, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Plane, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.dicom.files import open_header
+from synthassay.scans.findings import Finding
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
@@ -65,31 +68,38 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, and files that are not used."""
+                 progress: Progress) -> tuple[list[Source], list[Quarantined], dict[str, Carried]]:  # fmt: skip
+    """Headers of DICOM files in the order of ``paths``, files that are not used, and by path what any carries."""
     tasks = [_Headers(root, tuple(paths[i : i + HEADERS_PER_TASK]), spec)
              for i in range(0, len(paths), HEADERS_PER_TASK)]  # fmt: skip
     progress.start("read headers", len(paths))
     sources: list[Source] = []
     refused: list[Quarantined] = []
-    for task, answers in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
+    carried: dict[str, Carried] = {}
+    for task, (answers, found) in zip(tasks, ordered_map(_headers, tasks, worker_count(resources)), strict=True):
         sources += [answer for answer in answers if isinstance(answer, Source)]
         refused += [answer for answer in answers if isinstance(answer, Quarantined)]
+        carried |= found
         progress.advance(len(task.paths))
     progress.finish()
-    return sources, refused
+    return sources, refused, carried
 
 
-def _headers(task: _Headers) -> list[Source | Quarantined]:
+def _headers(task: _Headers) -> tuple[list[Source | Quarantined], dict[str, Carried]]:
     answers: list[Source | Quarantined] = []
+    carried: dict[str, Carried] = {}
+    alike: dict[Carried, Carried] = {}  # files of a series carry the same, which then is sent once
     for path in task.paths:
         try:
-            answers.append(dicom_sources.read_source(task.root, path, task.spec))
+            dataset = open_header(task.root / path, task.spec.limits)
+            found = dicom_sources.carried_by(dataset, path)
+            carried[path] = alike.setdefault(found, found)
+            answers.append(dicom_sources.source_of(dataset, path, task.spec))
         except Unreadable as error:
             answers.append(error.row(path))
         except (OSError, MemoryError) as error:
             answers.append(_not_opened(path, error))
-    return answers
+    return answers, carried
 
 
 def _not_opened(path: str, error: OSError | MemoryError) -> Quarantined:
@@ -124,7 +134,9 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *((root / p).stat().st_mtime_ns for p in (s.path, s.mask) if p)) for s in sources]
-    reading = spec.model_dump(mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label"})
+    reading = spec.model_dump(
+        mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label", "deidentification"}
+    )
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 
@@ -150,7 +162,8 @@ def _read_chunk(chunk: _Chunk) -> None:
             answers.append({"refused": [answer.field, answer.found, answer.reason]})  # paths may hold ids
             continue
         blocks.append(answer.pixels)
-        answers.append({"sha256": answer.sha256, "planes": [asdict(plane) for plane in answer.planes]})
+        planes = [asdict(plane) for plane in answer.planes]
+        answers.append({"sha256": answer.sha256, "planes": planes, "carried": sorted(answer.carried)})
     size = chunk.spec.size
     pixels = np.concatenate(blocks) if blocks else np.empty((0, chunk.spec.channels, size, size), np.float32)
     write_whole(chunk_path(chunk.folder, chunk.number), lambda stream: np.save(stream, pixels, allow_pickle=False))
@@ -178,10 +191,11 @@ def _described(chunk: _Chunk) -> Iterable[Image | Quarantined]:
             field, found, reason = answer["refused"]
             yield Quarantined(path=source.path, field=field, found=found, reason=reason)
             continue
+        carried = frozenset(Finding(*found) for found in answer["carried"])
         for plane in answer["planes"]:
             spacing = plane.pop("spacing_mm")
             yield Image(source=source, plane=Plane(**plane, spacing_mm=tuple(spacing) if spacing else None),
-                        sha256=answer["sha256"], chunk=chunk.number, row=row)  # fmt: skip
+                        sha256=answer["sha256"], carried=carried, chunk=chunk.number, row=row)  # fmt: skip
             row += 1
 
 

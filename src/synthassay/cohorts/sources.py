@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.devices import NO_FACTS, DeviceFacts
+from synthassay.scans.findings import Findings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -17,6 +20,7 @@ class Source:
     uid: str = ""  # SOP Instance UID
     site: str | None = None
     device: str | None = None
+    scanner: DeviceFacts = NO_FACTS
     view: str | None = None
     sex: str | None = None
     age: float | None = None
@@ -24,6 +28,7 @@ class Source:
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
     along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
+    carried: Findings = frozenset()  # about people, of a file whose description is more than its header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,7 @@ class FileImages:
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]
     sha256: str
+    carried: Findings = frozenset()  # about people, beyond what was found before the pixels were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +64,4 @@ class Image:
     sha256: str
     chunk: int
     row: int
+    carried: Findings = frozenset()  # by the file, about people

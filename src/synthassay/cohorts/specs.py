@@ -8,7 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
+from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.text import known_suffix
 from synthassay.specs import Spec
@@ -16,6 +18,8 @@ from synthassay.specs import Spec
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 JoinOn = Literal["file", "series", "study", "patient"]
 GENERIC = re.compile(r"[*?/]*")
+SITE_FROM = r"^(folder:[1-9][0-9]?|[A-Za-z0-9]+)$"
+DEVICE: tuple[DevicePart, ...] = ("manufacturer", "model")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 
 
@@ -177,7 +181,12 @@ class SliceSpec(Spec):
 
 
 class CohortSpec(Spec):
-    """What all cohorts share. ``size`` is rows = columns of the prepared images."""
+    """What all cohorts share. ``size`` is rows = columns of the prepared images.
+
+    ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
+    root, or ``none``; what a table says goes before it. ``merge_sites`` are pairs (from, to), in YAML a mapping: sites
+    that are one place under several names.
+    """
 
     kind: Literal["dicom", "nifti", "images"]
     name: Name
@@ -198,6 +207,14 @@ class CohortSpec(Spec):
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+    site_from: str = Field(default="none", pattern=SITE_FROM)
+    merge_sites: tuple[tuple[str, str], ...] = ()
+    deidentification: DeidentificationSpec = Field(default_factory=DeidentificationSpec)
+
+    @field_validator("merge_sites", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        return tuple(value.items()) if isinstance(value, dict) else value
 
     @field_serializer("include", "exclude")
     def _patterns_without_names(self, patterns: tuple[str, ...]) -> list[str]:
@@ -216,13 +233,16 @@ class CohortSpec(Spec):
 
 
 class DicomSpec(CohortSpec):
-    """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
+    """Any folder of DICOM files. ``view_from`` is a DICOM keyword, or ``none``.
+
+    ``device_from`` are the facts of a scanner that make up the device.
 
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
     kind: Literal["dicom"] = "dicom"
-    site_from: str = "InstitutionName"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     view_from: str = "ViewPosition"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
@@ -236,6 +256,8 @@ class NiftiSpec(CohortSpec):
     """
 
     kind: Literal["nifti"] = "nifti"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz")
 
     @field_validator("channels")
@@ -251,3 +273,10 @@ class ImagesSpec(CohortSpec):
 
     kind: Literal["images"] = "images"
     window: WindowSpec = Field(default=WindowSpec(mode="fixed", low=0, high=255))
+
+    @field_validator("site_from")
+    @classmethod
+    def _no_header(cls, site_from: str) -> str:
+        if site_from != "none" and not site_from.startswith("folder:"):
+            raise ValueError("pictures have no header: site_from is folder:N or none, or map table.site")
+        return site_from

@@ -8,15 +8,18 @@ from pathlib import Path
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.discovery import discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
+from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, NiftiSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
 from synthassay.cohorts.tables import join, read_table, table_path
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
+from synthassay.scans.findings import in_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -39,6 +42,7 @@ class Survey:
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[CohortTable] = field(default_factory=list)
+    carried: dict[str, Carried] = field(default_factory=dict)  # about people, by path, of all files
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -51,6 +55,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     _join_table(found, spec, root)
+    _harmonise(found, spec)
     _note_patients(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
@@ -81,9 +86,9 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         else:
             reason = "not a scan: left out by cohort.include or cohort.exclude"
             found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
+    _check_keywords(spec)
     if isinstance(spec, DicomSpec):
-        _check_keywords(spec)
-        found.sources, refused = read_headers(root, wanted, spec, resources, progress)
+        found.sources, refused, found.carried = read_headers(root, wanted, spec, resources, progress)
         found.refused += refused
         return _without_doubles(found)
     extras = _describe(spec, root, wanted, paths, found)
@@ -98,26 +103,30 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            if spec.kind == "nifti":
+            if isinstance(spec, NiftiSpec):
                 source, belonging = nifti.describe(root, path, spec, known)
                 extras.update(belonging)
                 masks.add(source.mask)
             else:
                 source = photographs.describe(path)
             found.sources.append(source)
+            found.carried[path] = Carried(source.carried | in_path(path), source.patient, source.series)
         except Unreadable as error:
             found.refused.append(error.row(path))
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
 
 
-def _check_keywords(spec: DicomSpec) -> None:
-    label = spec.label.source.partition("header:")[2]
-    for setting, keyword in (("site_from", spec.site_from), ("view_from", spec.view_from), ("label.source", label)):
+def _check_keywords(spec: CohortSpec) -> None:
+    asked = {"site_from": site_keyword(spec) or "", "label.source": spec.label.source.partition("header:")[2],
+             "view_from": spec.view_from if isinstance(spec, DicomSpec) else ""}  # fmt: skip
+    for setting, keyword in asked.items():
         if keyword in ("", "none"):
             continue
         tag = tag_for_keyword(keyword)
         if tag is None:
+            if spec.kind == "nifti":  # sidecars have keys that DICOM does not know
+                continue
             raise UserError(f"cohort.{setting}: {keyword!r} is not a DICOM keyword.\n"
                             "Write it as the standard does, for example InstitutionName.")  # fmt: skip
         if keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
@@ -151,6 +160,16 @@ def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
     found.sources = joined.sources
     found.refused += joined.refused
     found.notes += joined.notes
+
+
+def _harmonise(found: Survey, spec: CohortSpec) -> None:
+    check_site_folders(found.sources, spec)
+    found.sources, merged, notes = harmonise(found.sources, spec)
+    found.tables += [merged] if merged else []
+    found.notes += notes
+    for source in found.sources:  # whose it is may be known from the table only
+        if source.path in found.carried:
+            found.carried[source.path] = replace(found.carried[source.path], patient=source.patient)
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

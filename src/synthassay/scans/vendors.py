@@ -23,6 +23,13 @@ MANUFACTURERS = (
     ("esaote", "Esaote"), ("mindray", "Mindray"), ("shimadzu", "Shimadzu"), ("neusoft", "Neusoft"),
     ("varian", "Varian"), ("elekta", "Elekta"), ("bruker", "Bruker"), ("hyperfine", "Hyperfine"),
 )  # fmt: skip
+MAKERS = frozenset(name for _, name in MANUFACTURERS)
+# What follows the name of a maker without being a model.
+DIVISIONS = frozenset({
+    "medical", "systems", "system", "healthcare", "healthineers", "health", "care", "gmbh", "ag", "inc", "co", "ltd",
+    "corporation", "corp", "imaging", "electric", "photo", "film", "minolta", "technologies", "electronics", "kodak",
+    "&",
+})  # fmt: skip
 
 
 def manufacturer(value: object) -> str | None:
@@ -44,6 +51,20 @@ def device_name(maker: object, model: object) -> str | None:
         return first or second
     known = second.casefold().startswith(first.casefold() + " ")
     return second[:MAX_TEXT] if known else f"{first} {second}"[:MAX_TEXT].rstrip()
+
+
+def written_device(value: object) -> str | None:
+    """A device as a table writes it, its manufacturer in one spelling: ``SIEMENS Trio`` is ``Siemens Trio``."""
+    text = clean(value)
+    if text is None:
+        return None
+    words = text.split()
+    for count in range(len(words), 0, -1):  # the longest beginning that is a maker and its division
+        maker = manufacturer(" ".join(words[:count]))
+        divisions = all(word.casefold().strip(".,") in DIVISIONS for word in words[1:count])
+        if maker in MAKERS and divisions:
+            return device_name(maker, " ".join(words[count:]))
+    return text
 
 
 def spelling_key(name: str) -> str:

@@ -22,6 +22,8 @@ DEFLATED = frozenset({
     "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.8.1",
 })  # fmt: skip
 
+LARGE = 1 << 20  # bytes of one value, from which on it is left in the file until it is asked for
+
 
 @contextmanager
 def guarded(field: str, reason: str) -> Iterator[None]:
@@ -48,7 +50,8 @@ def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str] | None = 
     with guarded("header", "the DICOM header is damaged"):
         with path.open("rb") as stream:
             _refuse_deflated(stream)
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=None if keywords is None else [*keywords])
+        tags = None if keywords is None else [*keywords]
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags, defer_size=LARGE)
 
 
 def open_content(content: bytes) -> Any:

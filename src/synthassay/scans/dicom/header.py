@@ -14,7 +14,8 @@ from synthassay.scans.unreadable import Unreadable
 KEYWORDS = (
     "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
     "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality",
-    "ImageType", "BodyPartExamined", "ViewPosition", "InstitutionName", "StationName", "Manufacturer",
+    "ImageType", "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality",
+    "InstitutionName", "StationName", "Manufacturer",
     "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength", "KVP", "ConvolutionKernel", "Rows", "Columns",
     "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt", "EchoNumbers", "EchoTime",
@@ -47,6 +48,8 @@ class DicomHeader:
     kvp: float | None
     kernel: str | None
     view: str | None
+    view_code: str | None  # of the view code sequence
+    laterality: str | None
     body_part: str | None
     sex: str | None
     age: float | None
@@ -75,7 +78,13 @@ class DicomHeader:
 
 def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
     """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
-    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *extra_keywords])))
+    return header_of(
+        open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *extra_keywords]))), limits, extra_keywords
+    )
+
+
+def header_of(dataset: Any, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
+    """What a dataset that was opened says. Raises :class:`Unreadable` for one that holds no image."""
     with guarded("header", "the DICOM header is damaged"):
         check_shape(dataset, limits)
         return _header(dataset, extra_keywords)
@@ -104,6 +113,8 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         station=words("StationName"), manufacturer=words("Manufacturer"), model=words("ManufacturerModelName"),
         software=words("SoftwareVersions"), field_strength_t=_number(dataset, "MagneticFieldStrength"),
         kvp=_number(dataset, "KVP"), kernel=words("ConvolutionKernel"), view=words("ViewPosition"),
+        view_code=_code(dataset, "ViewCodeSequence"),
+        laterality=words("ImageLaterality") or words("Laterality"),
         body_part=words("BodyPartExamined"), sex=sex_of(_value(dataset, "PatientSex")),
         age=age_of(_value(dataset, "PatientAge"), _value(dataset, "PatientBirthDate"), scanned),
         day=scanned.toordinal() if scanned else None, modality=words("Modality"),
@@ -132,6 +143,12 @@ def _value(dataset: Any, keyword: str) -> Any:
         return dataset.get(keyword)
     except Exception:  # an attribute whose bytes are no value of its kind says nothing
         return None
+
+
+def _code(dataset: Any, keyword: str) -> str | None:
+    """The code value of a sequence's first item."""
+    items = _value(dataset, keyword)
+    return clean(_value(items[0], "CodeValue")) if items else None
 
 
 def _listed(value: Any) -> list[Any]:
