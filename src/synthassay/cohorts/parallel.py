@@ -6,9 +6,11 @@ not used; a new worker goes on. Workers are forked from a server that has import
 costs milliseconds and inherits no thread, lock or CUDA state of this process.
 """
 
+import contextlib
 import os
 import resource
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from synthassay.specs import Resources
 
 T = TypeVar("T")
 R = TypeVar("R")
+SECONDS_TO_END = 10
 AHEAD = 8  # items that a worker holds, so that it never waits for the next one
 MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
 TIME = "reading it took longer than cohort.limits.seconds"
@@ -65,23 +68,21 @@ class Pool(Generic[T, R]):
         for index in died:
             yield from self._visit(items, [index], 1)
 
-    def _visit(
-        self, items: Sequence[T], indices: Sequence[int], count: int
-    ) -> Iterator[tuple[int, R | Unreadable]]:  # fmt: skip
+    def _visit(self, items: Sequence[T], indices: Sequence[int], count: int) -> Iterator[tuple[int, R | Unreadable]]:
         todo = deque(indices)
-        crew = [_Worker(self.work, self.limits) for _ in range(min(count, len(todo)))]
+        crew: list[_Worker] = []
         try:
             while todo or any(worker.pending for worker in crew):
+                while len(crew) < min(count, len(todo)):
+                    crew.append(_Worker(self.work, self.limits))
                 for worker in crew:
                     worker.feed(items, todo, len(crew))
                 ready = wait([worker.pipe for worker in crew])
-                for place, worker in enumerate(crew):
-                    if worker.pipe not in ready:
-                        continue
+                for worker in [worker for worker in crew if worker.pipe in ready]:
                     yield from worker.collect()
                     if worker.ended:
                         todo.extendleft(reversed(worker.pending))
-                        crew[place] = _Worker(self.work, self.limits)
+                        crew.remove(worker)
         finally:
             for worker in crew:
                 worker.stop()
@@ -92,7 +93,7 @@ class _Raised:
     error: BaseException
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Worker:
     """One process; ``pending`` are the items that it was given and has not answered, in its order."""
 
@@ -117,10 +118,8 @@ class _Worker:
             return
         batch = [todo.popleft() for _ in range(min(ahead, len(todo)))]
         self.pending.extend(batch)
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended, which collect() finds
             self.pipe.send([items[index] for index in batch])
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has ended, which collect() finds
 
     def collect(self) -> Iterator[tuple[int, Any]]:
         """What it has sent, or why it ended."""
@@ -136,6 +135,7 @@ class _Worker:
         self.ready = True
 
     def _end(self) -> Iterator[tuple[int, Unreadable]]:
+        self.process.join(SECONDS_TO_END)  # a dying process closes its pipe first
         self.stop()
         self.ended = True
         code = self.process.exitcode
@@ -174,6 +174,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
             try:
                 answer = work(item)
             except Exception as error:
+                error.add_note(traceback.format_exc())
                 answer = _Raised(error)
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send(answer)

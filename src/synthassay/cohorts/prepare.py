@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from synthassay.cohorts.dicom import place_in_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.journal import pixel_blocks
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
 from synthassay.cohorts.pseudonyms import Pseudonyms, load_key, write_private_table
-from synthassay.cohorts.reading import pixel_blocks, read_pixels, write_whole
+from synthassay.cohorts.reading import read_pixels
 from synthassay.cohorts.selection import select, with_places
 from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.text import age_band
@@ -52,7 +54,7 @@ def prepare_cohort(
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
     they stand for) and ``<stem>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``,
-    which the cohort's pixels map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are
+    which the cohort's pixels map; a call that was killed goes on after the files that it had read. ``trained_on`` are
     the source ids of the patients that an external generator has seen; they become generator-train. Raises
     :class:`UserError` for what a user can mend.
     """
@@ -127,10 +129,11 @@ def _pixels(
 ) -> tuple[dict[str, Any], NDArray[Any]]:
     """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
+    image = (spec.channels, spec.size, spec.size)
+    shape = (len(chosen.images), *image)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
-        for where, block in pixel_blocks(chunks, chosen.images):
+        for where, block in pixel_blocks(chunks, chosen.images, image):
             yield block[train[where]]
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
@@ -139,7 +142,7 @@ def _pixels(
     def write(stream: Any) -> None:
         header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in pixel_blocks(chunks, chosen.images):
+        for _, block in pixel_blocks(chunks, chosen.images, image):
             stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
             progress.advance(len(block))
 

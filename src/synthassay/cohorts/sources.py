@@ -51,7 +51,7 @@ class FileImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image that was read: its file, its plane, and where its pixels lie (chunk and row)."""
+    """One image that was read: its file, its plane, and where its pixels lie (which file of pixels, and row)."""
 
     source: Source
     plane: Plane
