@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom import place_in_series
+from synthassay.cohorts.dicom_sources import place_in_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
 from synthassay.cohorts.journal import pixel_blocks

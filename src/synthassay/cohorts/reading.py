@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthassay.cohorts import dicom, nifti, photographs
+from synthassay.cohorts import dicom_sources, nifti, photographs
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
@@ -19,7 +19,7 @@ from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 1  # of the readers: raise it when a reader gives other pixels
-READERS = {"dicom": dicom.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
+READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
@@ -46,7 +46,7 @@ class _HeaderReader:
 
     def __call__(self, path: str) -> Source | Unreadable:
         try:
-            return dicom.read_header(self.root, path, self.spec)
+            return dicom_sources.read_source(self.root, path, self.spec)
         except Exception as error:
             return _explained(error)
 

@@ -28,6 +28,13 @@ def check_size(path: Path, limits: LimitSpec) -> None:
         raise Unreadable("file", "too large", "more than cohort.limits.file_mib")
 
 
+def check_values(count: int, limits: LimitSpec, field: str) -> None:
+    """Raises :class:`Unreadable` for a file that claims more than ``limits.voxels`` values."""
+    if count > limits.voxels:
+        reason = "more values than cohort.limits.voxels (of an external set: generator.max_values)"
+        raise Unreadable(field, f"{count} values", reason)
+
+
 def check_frames(count: int, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for a file that claims more than ``limits.frames`` frames, slices or pages."""
     if count > limits.frames:
