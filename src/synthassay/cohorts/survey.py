@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
-from synthassay.cohorts.discovery import discover, selected
+from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
@@ -47,6 +47,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
     found = _files(spec, root, paths, resources, progress)
     found.refused += refused
+    _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     _join_table(found, spec, root)
@@ -150,6 +151,13 @@ def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
     found.sources = joined.sources
     found.refused += joined.refused
     found.notes += joined.notes
+
+
+def _note_closed_folders(found: Survey) -> None:
+    closed = sum(row.reason == CLOSED for row in found.refused)
+    if closed:
+        found.notes.append(f"{closed:,} folders or files could not be looked at, and how many scans they hold is not "
+                           "known: the cohort may lack a part of its patients.")  # fmt: skip
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:
