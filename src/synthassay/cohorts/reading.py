@@ -48,10 +48,10 @@ class _HeaderReader:
         try:
             return dicom_sources.read_source(self.root, path, self.spec)
         except Exception as error:
-            return _explained(error)
+            return explained(error)
 
 
-def _explained(error: Exception) -> Unreadable:
+def explained(error: Exception) -> Unreadable:
     """Why a file is not used. Nothing that one file can do may end the reading of the others."""
     if isinstance(error, Unreadable):
         return error
@@ -108,7 +108,7 @@ class _PixelReader:
         try:
             images = _read_file(self.root, source, self.spec)
         except Exception as error:
-            return _explained(error)
+            return explained(error)
         return facts_of(images, self.pixels.append(images.pixels))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts.copies import without_copies
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
@@ -85,8 +86,9 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
     if isinstance(spec, DicomSpec):
         _check_keywords(spec)
         found.sources, refused = read_headers(root, wanted, spec, resources, progress)
-        found.refused += refused
-        return _without_doubles(found)
+        found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
+        found.refused += [*refused, *copies]
+        return found
     extras = _describe(spec, root, wanted, paths, found)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
@@ -125,21 +127,6 @@ def _check_keywords(spec: DicomSpec) -> None:
             raise UserError(f"cohort.{setting}: {keyword} names a person, an examination or a date, and its values "
                             "would be kept as they are.\nName a field that many patients share, for example "
                             "InstitutionName, or a column of the table.")  # fmt: skip
-
-
-def _without_doubles(found: Survey) -> Survey:
-    """Of files with one SOP Instance UID the first stays: they are copies of one image."""
-    seen: set[str] = set()
-    unique = []
-    for source in found.sources:
-        if source.uid and source.uid in seen:
-            found.refused.append(Quarantined(path=source.path, field="SOPInstanceUID", found="seen before",
-                                             reason="a copy of an image that is read"))  # fmt: skip
-            continue
-        seen.add(source.uid)
-        unique.append(source)
-    found.sources = unique
-    return found
 
 
 def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
