@@ -26,7 +26,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 1  # of the readers: raise it when a reader gives other pixels
+VERSION = 2  # of the readers: raise it when a reader gives other pixels
 FILES_PER_CHUNK = {"dicom": 128, "nifti": 4, "images": 256}
 HEADERS_PER_TASK = 256
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
@@ -124,7 +124,9 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *((root / p).stat().st_mtime_ns for p in (s.path, s.mask) if p)) for s in sources]
-    reading = spec.model_dump(mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label"})
+    reading = spec.model_dump(
+        mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label", "units"}
+    )
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 
