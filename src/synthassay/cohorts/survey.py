@@ -16,7 +16,7 @@ from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
 from synthassay.cohorts.tables import join, read_table, table_path
 from synthassay.errors import UserError
-from synthassay.records import Progress, Quarantined
+from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -38,6 +38,7 @@ class Survey:
     sources: list[Source]
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tables: list[CohortTable] = field(default_factory=list)
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:

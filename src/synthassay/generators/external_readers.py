@@ -11,20 +11,19 @@ from typing import Any
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, ImageSequence
 
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.scans.dicom import pixels as dicom
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pictures import SUFFIXES as PICTURES
+from synthassay.scans.pictures import read_pictures
 from synthassay.scans.unreadable import Unreadable
 
 nib: Any = nibabel  # its types are incomplete
 # Each [c, h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
 Planes = list[NDArray[np.float32] | NDArray[np.float64]]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "TIFF")  # no other of Pillow's decoders is offered a file
 VOLUMES = (".nii", ".nii.gz")
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 _TOO_LARGE = "more values than generator.max_values; it was not decoded"
@@ -69,33 +68,12 @@ def _refuse_large(values: int, spec: ExternalSpec, field: str) -> None:
 
 
 def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                planes: Planes = []
-                values = 0
-                for page in ImageSequence.Iterator(image) if image.format == "TIFF" else [image]:
-                    values += page.width * page.height * len(page.getbands())  # pages may differ in size
-                    _refuse_large(values, spec, "size")
-                    planes.append(_unit(page, str(image.format)))
-                return planes
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise Unreadable("size", "a decompression bomb", "far too many pixels; it was not decoded") from error
-
-
-def _unit(page: Image.Image, file_format: str) -> NDArray[np.float32]:
-    """``[c, h, w]`` in [0, 1] over the full range of the file's depth; transparency is dropped."""
-    upright = ImageOps.exif_transpose(page)
-    if upright.mode.startswith("I;16") or (upright.mode == "I" and file_format == "PNG"):
-        return np.asarray(upright).astype(np.float32)[None] / np.float32(65535)
-    if upright.mode in ("I", "F"):
-        raise Unreadable(
-            "mode", f"32-bit values ({upright.mode})", "32-bit pictures have no full range; save 8 or 16 bits"
-        )
-    colour = upright.mode not in ("1", "L", "LA")
-    values = np.asarray(upright.convert("RGB" if colour else "L"), np.float32) / np.float32(255)
-    return np.moveaxis(values, -1, 0) if colour else values[None]
+    """``[c, h, w]`` in [0, 1] over the full range of the file's depth."""
+    pictures = read_pictures(path, spec.max_values, "generator.max_values")
+    if any(picture.bits == 32 for picture in pictures):
+        raise Unreadable("mode", "32-bit values", "32-bit pictures have no full range; save 8 or 16 bits")
+    stacks = [np.atleast_3d(picture.values) / np.float32(255) for picture in pictures]
+    return [np.moveaxis(stack, -1, 0) for stack in stacks]
 
 
 def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
