@@ -35,11 +35,12 @@ class WindowSpec(Spec):
     ``percentiles``: ``low`` and ``high`` are percentiles of all pixels of generator-train, and the two values found
     there serve every image of every split. ``fixed``: they are values in rescaled units (for CT, Hounsfield units; for
     8- and 16-bit photographs, the full range of the file is 0 to 255). ``scan``: they are percentiles of each file's
-    own voxels; for MR volumes in arbitrary units.
+    own voxels; for MR volumes in arbitrary units. ``header``: each DICOM image by the window or VOI LUT of its own
+    header, as a viewer shows it; what is black then differs from scan to scan.
     """
 
     kind: Literal["window"] = "window"
-    mode: Literal["percentiles", "fixed", "scan"] = "percentiles"
+    mode: Literal["percentiles", "fixed", "scan", "header"] = "percentiles"
     low: float = 0.5
     high: float = 99.5
 
@@ -47,7 +48,7 @@ class WindowSpec(Spec):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"window.low ({self.low}) must be below window.high ({self.high})")
-        if self.mode != "fixed" and not (self.low >= 0 and self.high <= 100):
+        if self.mode in ("percentiles", "scan") and not (self.low >= 0 and self.high <= 100):
             raise ValueError(f"percentiles lie between 0 and 100, got {self.low} and {self.high}")
         return self
 
@@ -210,6 +211,8 @@ class CohortSpec(Spec):
                              "for scans without labels set label.source=none")  # fmt: skip
         if self.label.source == "mask" and self.kind != "nifti":
             raise ValueError("label.source=mask is for cohorts of NIfTI volumes")
+        if self.window.mode == "header" and self.kind != "dicom":
+            raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.label.source.startswith("header:") and self.kind != "dicom":
             raise ValueError("label.source=header:... is for cohorts of DICOM files")
         return self
@@ -218,12 +221,16 @@ class CohortSpec(Spec):
 class DicomSpec(CohortSpec):
     """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
 
+    ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
+    Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
+
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
     kind: Literal["dicom"] = "dicom"
     site_from: str = "InstitutionName"
     view_from: str = "ViewPosition"
+    units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
 
