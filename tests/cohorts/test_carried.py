@@ -1,6 +1,7 @@
 from collections import Counter
 
 from synthassay.cohorts.carried import Carried, header_tables
+from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.scans.findings import Finding
 
 NAME = Finding("patient", "PatientName (0010,0010)", "Z")
@@ -64,3 +65,22 @@ def test_dates_in_the_names_of_pictures_are_found(image_tree, scans, prepare):
     assert rows(prepare(scans.images_spec(), root), "What the source files carry, by attribute")["a date"][3:] == (
         "20", "10", "20"
     )  # fmt: skip
+
+
+def test_text_in_pixels_is_looked_for_where_it_is_asked_for(dicom_tree, scans, prepare, monkeypatch):
+    seen: list[tuple[int, ...]] = []
+
+    def shown(values) -> bool:
+        seen.append(values.shape)
+        return len(seen) % 2 == 0
+
+    monkeypatch.setattr("synthassay.cohorts.planes.shows_text", shown)
+    monkeypatch.setattr("synthassay.cohorts.prepare.check_installed", lambda: None)
+    root = dicom_tree(20)
+    title = "What the source files carry, by attribute"
+    assert "text burnt into the image" not in rows(prepare(scans.dicom_spec(), root), title)
+    assert not seen
+    asked = DeidentificationSpec(ocr=True)
+    carried = rows(prepare(scans.dicom_spec(deidentification=asked), root), title)
+    assert carried["text burnt into the image"][3:5] == ("10", "10")
+    assert set(seen) == {(20, 20)}  # as in the source

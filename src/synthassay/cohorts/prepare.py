@@ -29,6 +29,7 @@ from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
 from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.scans.burned_in import check_installed
 from synthassay.scans.text import age_band
 from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
@@ -64,6 +65,8 @@ def prepare_cohort(
     patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what a
     user can mend.
     """
+    if spec.deidentification.ocr:
+        check_installed()
     workdir.mkdir(parents=True, exist_ok=True)
     found, classes = survey(spec, root, resources, progress)
     key = load_key(spec, keys)

@@ -4,7 +4,7 @@ import re
 from typing import Literal, NamedTuple
 
 Kind = Literal["patient", "people", "dates and times", "UIDs", "private attributes", "places, devices, descriptions",
-               "names and dates in text", "names of files", "said of itself"]  # fmt: skip
+               "names and dates in text", "names of files", "text in pixels", "said of itself"]  # fmt: skip
 KINDS: dict[Kind, str] = {
     "patient": "name, id, birth date and other facts of the patient",
     "people": "names of physicians, operators and others",
@@ -14,6 +14,7 @@ KINDS: dict[Kind, str] = {
     "places, devices, descriptions": "institutions, serial numbers, free text, references",
     "names and dates in text": "the patient's own name, id or birth date, a name in DICOM's form, or a date",
     "names of files": "a date, or the patient's own name or id",
+    "text in pixels": "found by optical character recognition, where it was asked for",
     "said of itself": "what files say about their own de-identification",
 }
 
