@@ -1,8 +1,14 @@
 from collections import Counter
 
-from synthassay.cohorts.carried import Carried, header_tables
+import numpy as np
+
+from synthassay.cohorts.carried import Carried, header_tables, with_findings
 from synthassay.cohorts.deidentification_specs import DeidentificationSpec
+from synthassay.cohorts.planes import finish
+from synthassay.cohorts.sources import Image, Source
+from synthassay.scans.burned_in import IN_PIXELS
 from synthassay.scans.findings import Finding
+from synthassay.scans.planes import RawPlane
 
 NAME = Finding("patient", "PatientName (0010,0010)", "Z")
 WEIGHT = Finding("patient", "PatientWeight (0010,1030)", "X")
@@ -67,20 +73,28 @@ def test_dates_in_the_names_of_pictures_are_found(image_tree, scans, prepare):
     )  # fmt: skip
 
 
-def test_text_in_pixels_is_looked_for_where_it_is_asked_for(dicom_tree, scans, prepare, monkeypatch):
-    seen: list[tuple[int, ...]] = []
+def test_text_in_pixels_is_looked_for_where_it_is_asked_for(scans, monkeypatch):
+    seen: list[float] = []
 
     def shown(values) -> bool:
-        seen.append(values.shape)
-        return len(seen) % 2 == 0
+        seen.append(float(values.flat[0]))
+        return False
 
     monkeypatch.setattr("synthassay.cohorts.planes.shows_text", shown)
-    monkeypatch.setattr("synthassay.cohorts.prepare.check_installed", lambda: None)
-    root = dicom_tree(20)
-    title = "What the source files carry, by attribute"
-    assert "text burnt into the image" not in rows(prepare(scans.dicom_spec(), root), title)
-    assert not seen
-    asked = DeidentificationSpec(ocr=True)
-    carried = rows(prepare(scans.dicom_spec(deidentification=asked), root), title)
-    assert carried["text burnt into the image"][3:5] == ("10", "10")
-    assert set(seen) == {(20, 20)}  # as in the source
+    planes = [RawPlane(values=np.full((20, 20), index, np.float32)) for index in range(9)]
+    assert finish(planes, scans.dicom_spec(), "").carried == frozenset()
+    assert seen == []
+    spec = scans.dicom_spec(deidentification=DeidentificationSpec(ocr=True))
+    assert finish(planes, spec, "").carried == frozenset()
+    assert seen == [0, 4, 8]
+    monkeypatch.setattr("synthassay.cohorts.planes.shows_text", lambda values: values.shape == (20, 20))
+    assert finish(planes, spec, "").carried == frozenset({IN_PIXELS})  # as large as in the source
+
+
+def test_what_was_found_with_the_pixels_is_counted_with_the_header():
+    carried = Carried(frozenset({NAME}), "P", "S")
+    image = Image(source=Source(path="a", patient="P", study="S", series="S"), plane=None, sha256="", chunk=0, row=0,
+                  carried=frozenset({IN_PIXELS}))  # fmt: skip
+    assert with_findings({"a": carried, "b": carried}, [image]) == {
+        "a": Carried(frozenset({NAME, IN_PIXELS}), "P", "S"), "b": carried
+    }  # fmt: skip
