@@ -52,6 +52,25 @@ def test_four_manufacturers_are_read_without_labels(prepare):
     assert Counter(row.field for row in cohort.quarantined) == {"ImageType": 17, "file": 1}
 
 
+def test_what_real_headers_carry_is_counted_and_names_of_makers_are_merged(prepare):
+    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    cohort = prepare(spec, DATA / "dicom_vendors")
+    tables = {table.title: {row[0].partition(" (")[0]: row[1:] for row in table.rows} for table in cohort.tables}
+    carried = tables["What the source files carry, by attribute"]
+    assert carried["PatientName"][1:3] == ("Z", "283")
+    assert carried["PatientBirthDate"][1:3] == ("Z", "49")
+    assert carried["private attributes"][2] == "343"
+    assert carried["PatientIdentityRemoved: YES"][2] == "44"
+    merged = tables["Names that were merged"]
+    assert {start: row[0] for start, row in merged.items() if row[1] == "manufacturer"} == {
+        "GE MEDICAL SYSTEMS": "GE", "Philips Medical Systems": "Philips", "SIEMENS": "Siemens",
+        "Siemens HealthCare GmbH": "Siemens", "TOSHIBA": "Toshiba",
+    }  # fmt: skip
+    texts = repr(cohort.tables)
+    assert not any(value in texts for value in ("Dumbledore", "Avasarala", "ROGERS", "19660101", "19800707"))
+    assert {record.field_strength_t for record in cohort.records} == {1.5, 3.0}
+
+
 def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monkeypatch):
     monkeypatch.setattr("synthassay.cohorts.dicom_sources._refusal", lambda header, spec: None)  # the image is a mosaic
     spec = DicomSpec(name="vendors", size=384, label=LabelSpec(source="none"))
