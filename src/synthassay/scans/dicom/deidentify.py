@@ -5,14 +5,13 @@ hundred elements costs less than reading it did.
 """
 
 from collections.abc import Iterator
-from re import Pattern
 from typing import Any
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 
 from synthassay.scans.dicom.confidentiality import PRIVATE, profile
-from synthassay.scans.findings import DATE, NAME, Finding, Findings, in_path, own_words
+from synthassay.scans.findings import DATE, NAME, Finding, Findings, OwnWords, in_path, own_words
 from synthassay.scans.text import MISSING_WORDS
 
 MOST_ELEMENTS = 50_000  # of one file, nested ones too
@@ -55,7 +54,7 @@ def check_header(dataset: Dataset, path: str = "") -> Findings:
 class _Check:
     """The elements of one file, nested ones too. ``own`` is what to search for in texts."""
 
-    def __init__(self, own: Pattern[str] | None) -> None:
+    def __init__(self, own: OwnWords | None) -> None:
         self.found: set[Finding] = set()
         self._own, self._left = own, MOST_ELEMENTS
 
@@ -96,7 +95,7 @@ class _Check:
         if not (private or representation in TEXTS) or (asked is not None and asked.kind == "patient"):
             return
         text = _text(value)
-        if self._own is not None and self._own.search(text.casefold()):
+        if self._own is not None and self._own.are_in(text):
             self._in_text(tag, "the patient's own name, id or birth date")
         if private:
             return
@@ -131,7 +130,7 @@ def _text(value: Any) -> str:
         return value[:LONGEST].decode("latin-1")
 
 
-def _own(dataset: Dataset) -> Pattern[str] | None:
+def _own(dataset: Dataset) -> OwnWords | None:
     """What to search for in texts: parts of the names, whole ids, and the birth date of the file's own patient."""
     texts = {}
     for tag in (0x00100010, 0x00101001, 0x00101005, 0x00100020, 0x00101000, 0x00100030):
