@@ -51,6 +51,12 @@ def test_an_item_that_ends_its_process_is_found_and_the_others_are_answered(item
     assert [answer for answer in given if isinstance(answer, int)] == [2 * i for i in range(40)]
 
 
+def test_what_the_work_refuses_is_asked_once(tmp_path):
+    counted = hostile.Refuses(tmp_path / "calls")
+    assert [answer.reason for _, answer in Pool(counted, 1, LIMITS).answers([1, 2])] == ["refused", "refused"]
+    assert (tmp_path / "calls").read_bytes() == b"xx"
+
+
 def test_an_item_that_hangs_is_ended_at_its_time_limit():
     start = time.monotonic()
     given = answers([1, "hang", 2], 2)
