@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.parallel import MEMORY, TIME, Pool, worker_count
+from synthassay.cohorts.parallel import CRASH, MEMORY, TIME, Pool, worker_count
 from synthassay.errors import UserError
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -36,9 +36,9 @@ def test_nothing_to_do_starts_no_process():
 @pytest.mark.parametrize(
     ("item", "found", "reason"),
     [
-        ("segfault", "SIGSEGV", "its decoder crashed"),
-        ("abort", "SIGABRT", "its decoder crashed"),
-        ("exit", "exit code 3", "its decoder crashed"),
+        ("segfault", "SIGSEGV", CRASH),
+        ("abort", "SIGABRT", CRASH),
+        ("exit", "exit code 3", CRASH),
         ("killed", "killed by the system", MEMORY),
     ],
 )

@@ -30,6 +30,7 @@ R = TypeVar("R")
 SECONDS_TO_END = 10
 AHEAD = 64  # items that a worker holds, so that it never waits for the next one
 MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
+CRASH = "reading it crashed a decoder, as damaged data can"
 TIME = "reading it took longer than cohort.limits.seconds"
 
 _FORKS = get_context("forkserver")
@@ -165,7 +166,7 @@ def _why(code: int, limits: LimitSpec) -> _Lost:
     if code == -signal.SIGKILL:  # what Linux does to a process when the memory runs out
         return _Lost("file", "killed by the system", MEMORY)
     found = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return _Lost("file", found, "its decoder crashed, as on damaged data; the rest of the files was read")
+    return _Lost("file", found, CRASH)
 
 
 def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> None:
