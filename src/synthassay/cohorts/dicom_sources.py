@@ -78,6 +78,8 @@ def place_in_series(sources: Sequence[Source]) -> dict[str, tuple[int, float]]:
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """All frames of one file in rescaled units, MONOCHROME1 inverted. Raises :class:`Unreadable`."""
+    """All frames of one file in the cohort's units, MONOCHROME1 inverted. Raises :class:`Unreadable`."""
+    assert isinstance(spec, DicomSpec)
     content = (root / source.path).read_bytes()
-    return finish(read_planes(content, spec.limits), spec, hashlib.sha256(content).hexdigest())
+    planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    return finish(planes, spec, hashlib.sha256(content).hexdigest())

@@ -18,7 +18,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 1  # of the readers: raise it when a reader gives other pixels
+VERSION = 2  # of the readers: raise it when a reader gives other pixels
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -87,7 +87,9 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
-    reading = spec.model_dump(mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label"})
+    reading = spec.model_dump(
+        mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label", "units"}
+    )
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 

@@ -94,6 +94,8 @@ def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
 
 def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     """Slices along ``spec.axis`` in the radiological view: anterior or superior on top, the patient's right at left."""
+    if policy["mode"] == "header":
+        raise Unreadable("window", "of each header", "the cohort's windows are those of DICOM headers; NIfTI has none")
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
     try:
         image = nib.load(path)
@@ -116,5 +118,6 @@ def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     limits = LimitSpec(voxels=spec.max_values)
     read_header(path, limits)  # refuses what is too large before its pixels are in memory
-    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits)]
+    units, own = policy.get("source_units", "rescaled"), policy["mode"] == "header"
+    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits, units, header_window=own)]
     return window([frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0) for frame in frames], policy)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.scans.dicom.files import guarded, open_header
-from synthassay.scans.limits import LimitSpec, check_values
+from synthassay.scans.limits import LimitSpec, check_frames, check_values
 from synthassay.scans.text import age_of, clean, date_of, sex_of
 from synthassay.scans.unreadable import Unreadable
 
@@ -23,12 +23,16 @@ KEYWORDS = (
 )  # fmt: skip
 
 
+OVERLAYS = tuple(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomHeader:
     """One file as its header describes it. Texts are clean (:func:`synthassay.scans.text.clean`) but identifiers whole.
 
     Lengths are mm, positions and directions LPS+ (DICOM's), ``spacing_mm`` rows before columns, ``day`` a proleptic
-    ordinal, ``age`` as :func:`synthassay.scans.text.age_of` gives it. ``extra`` holds the asked keywords as text.
+    ordinal, ``age`` as :func:`synthassay.scans.text.age_of` gives it, ``overlays`` a count. ``extra`` holds the asked
+    keywords as text.
     """
 
     patient_id: str
@@ -60,6 +64,7 @@ class DicomHeader:
     position: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
+    overlays: int
     slice_thickness: float | None
     slice_spacing: float | None
     gantry_tilt: float | None
@@ -75,7 +80,7 @@ class DicomHeader:
 
 def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
     """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
-    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *extra_keywords])))
+    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *OVERLAYS, *extra_keywords])))
     with guarded("header", "the DICOM header is damaged"):
         check_shape(dataset, limits)
         return _header(dataset, extra_keywords)
@@ -86,7 +91,11 @@ def check_shape(dataset: Any, limits: LimitSpec) -> None:
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if rows < 1 or columns < 1:
         raise Unreadable("Rows, Columns", "absent", "not a scan: the DICOM file holds no image")
-    values = rows * columns * max(1, int(dataset.get("NumberOfFrames") or 1)) * int(dataset.get("SamplesPerPixel") or 1)
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if samples not in (1, 3):
+        raise Unreadable("SamplesPerPixel", str(samples), "neither grey nor a colour of three channels")
+    check_frames(max(1, int(dataset.get("NumberOfFrames") or 1)), limits)
+    values = rows * columns * max(1, int(dataset.get("NumberOfFrames") or 1)) * samples
     check_values(values, limits, "Rows, Columns, NumberOfFrames")
 
 
@@ -112,6 +121,7 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         samples=int(dataset.get("SamplesPerPixel") or 1), position=_numbers(dataset, "ImagePositionPatient", 3),
         orientation=_numbers(dataset, "ImageOrientationPatient", 6),
         spacing_mm=_numbers(dataset, "PixelSpacing", 2) or _numbers(dataset, "ImagerPixelSpacing", 2),
+        overlays=sum(tag in dataset for tag in OVERLAYS),
         slice_thickness=_number(dataset, "SliceThickness"), slice_spacing=_number(dataset, "SpacingBetweenSlices"),
         gantry_tilt=_number(dataset, "GantryDetectorTilt"), echo_number=_whole(dataset, "EchoNumbers"),
         echo_time=_number(dataset, "EchoTime"), b_value=_number(dataset, "DiffusionBValue"),
