@@ -161,6 +161,19 @@ class SplitSpec(Spec):
         return self
 
 
+class DuplicateSpec(Spec):
+    """What happens to images of one patient that stand under another patient's id as well.
+
+    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones, also mirrored ones, are close by perceptual
+    hash and by correlation. ``error`` stops where such a pair would stand in two splits; ``merge`` counts their
+    patients as one; ``drop`` keeps the first image; ``report`` says so and goes on.
+    """
+
+    kind: Literal["duplicates"] = "duplicates"
+    exact: Literal["error", "merge", "drop"] = "error"
+    near: Literal["report", "error", "merge", "drop"] = "report"
+
+
 class SliceSpec(Spec):
     """How volumes become two-dimensional images.
 
@@ -194,6 +207,7 @@ class CohortSpec(Spec):
     label: LabelSpec = Field(default_factory=LabelSpec)
     table: TableSpec | None = None
     split: SplitSpec = Field(default_factory=SplitSpec)
+    duplicates: DuplicateSpec = Field(default_factory=DuplicateSpec)
     slices: SliceSpec = Field(default_factory=SliceSpec)
     limits: LimitSpec = Field(default_factory=LimitSpec)
     patient_is: Literal["patient", "lesion", "image"] = "patient"
