@@ -150,11 +150,10 @@ def _pixels(
 ) -> tuple[dict[str, Any], NDArray[Any]]:
     """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    image = (spec.channels, spec.size, spec.size)
-    shape = (len(chosen.images), *image)
+    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
-        for where, block in pixel_blocks(chunks, chosen.images, image):
+        for where, block in pixel_blocks(chunks, chosen.images):
             yield block[train[where]]
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
@@ -163,7 +162,7 @@ def _pixels(
     def write(stream: Any) -> None:
         header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in pixel_blocks(chunks, chosen.images, image):
+        for _, block in pixel_blocks(chunks, chosen.images):
             stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
             progress.advance(len(block))
 

@@ -17,7 +17,7 @@ from synthassay.cohorts.duplicates.hashes import (
     mirrored,
     thumbnails,
 )
-from synthassay.cohorts.reading import pixel_blocks
+from synthassay.cohorts.journal import pixel_blocks
 from synthassay.cohorts.sources import Image
 from synthassay.records import Progress
 from synthassay.seeding import numpy_generator
