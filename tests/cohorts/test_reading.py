@@ -8,7 +8,7 @@ from PIL import Image
 
 from synthassay.cohorts import reading
 from synthassay.cohorts.discovery import discover
-from synthassay.cohorts.journal import pixel_blocks
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.parallel import MEMORY, Pool
 from synthassay.cohorts.photographs import describe
 from synthassay.records import SilentProgress
@@ -40,8 +40,8 @@ def arguments(image_tree, scans, tmp_path):
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 
-def all_pixels(folder, images):
-    return np.concatenate([block for _, block in pixel_blocks(folder, images)])
+def all_pixels(folder, images, size=8):
+    return np.concatenate([block for _, block in PixelMaps(folder, (3, size, size)).blocks(images)])
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_chunks_of_other_settings_or_changed_files_are_not_used(arguments):
     root, sources, spec, folder, *rest = arguments
     reading.read_pixels(*arguments)
     smaller, _ = reading.read_pixels(root, sources, spec.model_copy(update={"size": 12}), folder, *rest)
-    assert all_pixels(folder, smaller).shape[2:] == (12, 12)
+    assert all_pixels(folder, smaller, 12).shape[2:] == (12, 12)
     os.utime(root / sources[0].path, ns=(1, 1))
     reading.read_pixels(root, sources, spec.model_copy(update={"size": 12}), folder, rest[0], progress := Counted())
     assert (progress.done_before, progress.read) == (0, 10)

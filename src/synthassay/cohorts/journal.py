@@ -1,9 +1,8 @@
 """What was read so far, file by file, so that a killed run goes on where it was.
 
 ``journal.jsonl`` has one line for each file that was read, by its number among the sources: no path, no identifier.
-Pixels lie in ``pixels-N.f32`` (rows of float32, of the shape that ``reading.json`` says), one for each process that
-read some, and only ever grow. The digests of the images say whether the rows that a line names are whole, also after a
-loss of power.
+Pixels lie in ``pixels-N.f32`` (rows of ``[c, size, size]`` float32), one for each process that read some, and only ever
+grow. The digests of the images say whether the rows that a line names are whole, also after a loss of power.
 """
 
 import json
@@ -22,7 +21,7 @@ from synthassay.cohorts.whole_files import write_whole
 from synthassay.records import Quarantined
 
 FloatArray = NDArray[np.float32]
-JOURNAL, KEY = "journal.jsonl", "reading.json"
+JOURNAL, KEY = "journal.jsonl", "reading.key"
 BLOCK = 256  # images that are in memory at once when they are read again
 
 
@@ -36,7 +35,7 @@ class PixelFile:
     _stream: IO[bytes] | None = None
 
     def append(self, pixels: FloatArray) -> tuple[int, int]:
-        """Add ``[k, c, ...]``; returns the number of the file and the row of the first image."""
+        """Add ``[k, c, size, size]``; returns the number of the file and the row of the first image."""
         if self._stream is None:
             self._stream = self._open()
         row = self.rows
@@ -62,24 +61,25 @@ class Journal:
     """The answers of an earlier call that still hold, and those of this one."""
 
     folder: Path
+    shape: tuple[int, ...]  # of an image: [c, size, size]
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, folder: Path, key: str, shape: tuple[int, ...]) -> Self:
         """The journal in ``folder``; empty where ``key``, which stands for files and settings, is another one."""
-        marker, settings = folder / KEY, json.dumps({"key": key, "shape": shape})
-        if folder.exists() and (not marker.exists() or marker.read_text() != settings):
+        marker = folder / KEY
+        if folder.exists() and (not marker.exists() or marker.read_text() != key):
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(marker, lambda stream: stream.write(settings.encode()))
-        journal = cls(folder)
+        write_whole(marker, lambda stream: stream.write(key.encode()))
+        journal = cls(folder, shape)
         journal._recall()
         return journal
 
     def _recall(self) -> None:
         path = self.folder / JOURNAL
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        maps = PixelMaps.of(self.folder)
+        maps = PixelMaps(self.folder, self.shape)
         for line in lines:
             if not line.endswith(b"\n"):
                 break  # the process was killed while it wrote
@@ -147,16 +147,18 @@ class PixelMaps:
     shape: tuple[int, ...]
     _maps: dict[int, FloatArray] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, folder: Path) -> Self:
-        """The maps of a folder that a :class:`Journal` has opened."""
-        return cls(folder, tuple(json.loads((folder / KEY).read_text())["shape"]))
-
     def rows(self, number: int, row: int, count: int) -> FloatArray:
-        """``[count, c, ...]`` of file ``number`` from ``row`` on; fewer where the file ends before."""
+        """``[count, c, size, size]`` of file ``number`` from ``row`` on; fewer where the file ends before."""
         if number not in self._maps:
             self._maps[number] = self._map(_pixel_path(self.folder, number))
         return self._maps[number][row : row + count]
+
+    def blocks(self, images: Sequence[Image]) -> Iterator[tuple[slice, FloatArray]]:
+        """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, size, size]``."""
+        for start in range(0, len(images), BLOCK):
+            some = images[start : start + BLOCK]
+            block = np.concatenate([self.rows(image.chunk, image.row, 1) for image in some])
+            yield slice(start, start + len(some)), block
 
     def _map(self, path: Path) -> FloatArray:
         bytes_each = 4 * int(np.prod(self.shape))
@@ -165,12 +167,3 @@ class PixelMaps:
             return np.empty((0, *self.shape), np.float32)
         # As a plain array: slices of np.memmap itself cost several times as much.
         return np.asarray(np.memmap(path, np.float32, "r", shape=(count, *self.shape)))
-
-
-def pixel_blocks(folder: Path, images: Sequence[Image]) -> Iterator[tuple[slice, FloatArray]]:
-    """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, ...]`` float32."""
-    maps = PixelMaps.of(folder)
-    for start in range(0, len(images), BLOCK):
-        some = images[start : start + BLOCK]
-        block = np.concatenate([maps.rows(image.chunk, image.row, 1) for image in some])
-        yield slice(start, start + len(some)), block

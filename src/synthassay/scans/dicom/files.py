@@ -86,7 +86,7 @@ def open_content(content: bytes, limits: LimitSpec) -> Any:
         return _dataset(io.BytesIO(content), limits)
 
 
-def _dataset(stream: io.BufferedIOBase, limits: LimitSpec, **reading: Any) -> Any:
+def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **reading: Any) -> Any:
     stream.seek(0)
     read_preamble(stream, force=False)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
@@ -112,7 +112,7 @@ def _plain(meta: Any, content: bytes) -> DicomBytesIO:
     return plain
 
 
-def inflate(stream: io.BufferedIOBase, limits: LimitSpec) -> bytes:
+def inflate(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec) -> bytes:
     """The rest of ``stream``, raw deflate (RFC 1951). Raises :class:`Unreadable` over ``limits.inflated_mib``."""
     inflater, room = zlib.decompressobj(-zlib.MAX_WBITS), limits.inflated_mib << 20
     content = bytearray()
