@@ -83,11 +83,11 @@ class Damage:
         self.others, self.random = others, random
 
     def done_to(self, content: bytes) -> bytes:
-        """One to three kinds of damage, in half of the cases to the first kilobyte, where headers are."""
+        """One or two kinds of damage, in half of the cases to the first kilobyte, where headers are."""
         data = bytearray(content)
-        kinds = (self._flip, self._replace, self._truncate, self._cut, self._splice)
+        kinds = (self._flip, self._flip, self._replace, self._replace, self._splice, self._truncate, self._cut)
         within = 1024 if self.random.random() < 0.5 else len(data)
-        for _ in range(self._number(1, 4)):
+        for _ in range(self._number(1, 3)):
             if data:
                 kinds[self._number(0, len(kinds))](data, min(within, len(data)))
         return bytes(data)
@@ -114,7 +114,7 @@ class Damage:
     def _splice(self, data: bytearray, within: int) -> None:
         other = self.others[self._number(0, len(self.others))]
         start, take, length = self._number(0, within), self._number(0, len(other)), self._number(1, 257)
-        data[start : start + (length if self.random.random() < 0.5 else 0)] = other[take : take + length]
+        data[start : start + (length if self.random.random() < 0.8 else 0)] = other[take : take + length]
 
 
 def cases(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
