@@ -125,9 +125,9 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 def _pixels(
     chosen: _Chosen, spec: CohortSpec, chunks: Path, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
+    shape = (len(chosen.images), spec.channels, *spec.image_shape)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
         for where, block in pixel_blocks(chunks, chosen.images):

@@ -1,12 +1,11 @@
 """Reading files in chunks that are kept, so that a killed run goes on where it was.
 
-Chunk ``i`` is ``chunk-i.npy`` (``[k, c, size, size]`` float32) and ``chunk-i.json`` (what each file gave), written in
+Chunk ``i`` is ``chunk-i.npy`` (``[k, c, (d,) h, w]`` float32) and ``chunk-i.json`` (what each file gave), written in
 that order, each whole or absent; the JSON file marks the chunk as done.
 """
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +25,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 1  # of the readers: raise it when a reader gives other pixels
+VERSION = 2  # of the readers: raise it when a reader gives other pixels
 FILES_PER_CHUNK = {"dicom": 128, "nifti": 4, "images": 256}
 HEADERS_PER_TASK = 256
 READERS = {"dicom": dicom.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
@@ -124,7 +123,9 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *((root / p).stat().st_mtime_ns for p in (s.path, s.mask) if p)) for s in sources]
-    reading = spec.model_dump(mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label"})
+    reading = spec.model_dump(mode="json", include={
+        "size", "channels", "fit", "limits", "slices", "window", "label", "dimensions", "volume"
+    })  # fmt: skip
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 
@@ -141,7 +142,6 @@ def _facts_path(folder: Path, number: int) -> Path:
 
 
 def _read_chunk(chunk: _Chunk) -> None:
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
     answers: list[dict[str, Any]] = []
     blocks: list[NDArray[np.float32]] = []
     for source in chunk.sources:
@@ -151,8 +151,8 @@ def _read_chunk(chunk: _Chunk) -> None:
             continue
         blocks.append(answer.pixels)
         answers.append({"sha256": answer.sha256, "planes": [asdict(plane) for plane in answer.planes]})
-    size = chunk.spec.size
-    pixels = np.concatenate(blocks) if blocks else np.empty((0, chunk.spec.channels, size, size), np.float32)
+    empty = np.empty((0, chunk.spec.channels, *chunk.spec.image_shape), np.float32)
+    pixels = np.concatenate(blocks) if blocks else empty
     write_whole(chunk_path(chunk.folder, chunk.number), lambda stream: np.save(stream, pixels, allow_pickle=False))
     text = json.dumps(answers).encode()
     write_whole(_facts_path(chunk.folder, chunk.number), lambda stream: stream.write(text))
@@ -191,7 +191,7 @@ def chunk_path(folder: Path, number: int) -> Path:
 
 
 def pixel_blocks(folder: Path, images: Sequence[Image]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The pixels of ``images`` chunk by chunk: where they stand in ``images``, and ``[k, c, size, size]`` float32."""
+    """The pixels of ``images`` chunk by chunk: where they stand in ``images``, and ``[k, c, (d,) h, w]`` float32."""
     start = 0
     while start < len(images):
         stop = start
