@@ -21,6 +21,7 @@ from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.tables import without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.text import age_band
@@ -57,7 +58,10 @@ def prepare_cohort(
     :class:`UserError` for what a user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
+    if spec is not asked:
+        found.notes.append("There is no participants.tsv: nothing is known about the patients beside their scans.")
     key = load_key(spec, keys)
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)

@@ -8,7 +8,9 @@ GZ = ".nii.gz"
 
 
 def test_images_are_cases_and_their_masks_have_their_names(tmp_path):
-    folder = DecathlonFolder(tmp_path, ["T/imagesTr/la_003.nii.gz", "T/labelsTr/la_003.nii.gz", "T/imagesTs/la_9.nii.gz"])
+    folder = DecathlonFolder(
+        tmp_path, ["T/imagesTr/la_003.nii.gz", "T/labelsTr/la_003.nii.gz", "T/imagesTs/la_9.nii.gz"]
+    )
     assert folder.case("T/imagesTr/la_003.nii.gz", GZ) == "la_003"
     assert folder.mask("T/imagesTr/la_003.nii.gz", GZ) == "T/labelsTr/la_003.nii.gz"
     assert folder.case("T/imagesTs/la_9.nii.gz", GZ) == "la_9"
