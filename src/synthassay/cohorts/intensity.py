@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.errors import UserError
 
 MAX_VALUES = 1 << 24  # percentiles are taken from at most this many evenly spaced pixels (64 MiB)
-TAKEN_FROM = {"percentiles": "generator-train", "scan": "each scan", "fixed": "settings"}
+TAKEN_FROM = {"percentiles": "generator-train", "scan": "each scan", "fixed": "settings", "header": "each header"}
+DICOM_UNITS = {
+    "stored": "as stored, MONOCHROME1 inverted, colour 0..255",
+    "rescaled": "modality LUT or rescale slope and intercept applied, MONOCHROME1 inverted, colour 0..255",
+    "suv": "standardised uptake values by body weight, colour 0..255",
+    "header": "0..1 by the window or VOI LUT of each header, MONOCHROME1 inverted, colour 0..1",
+}
 DTYPES: dict[int, type[np.unsignedinteger]] = {8: np.uint8, 16: np.uint16}
 
 
@@ -22,8 +28,8 @@ def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n
     one value.
     """
     window = spec.window
-    low, high = {"fixed": (window.low, window.high), "scan": (0.0, 1.0)}.get(window.mode, (0.0, 0.0))
-    percentiles = None if window.mode == "fixed" else [window.low, window.high]
+    low, high = {"fixed": (window.low, window.high), "percentiles": (0.0, 0.0)}.get(window.mode, (0.0, 1.0))
+    percentiles = [window.low, window.high] if window.mode in ("percentiles", "scan") else None
     used = 0
     if window.mode == "percentiles":
         values = _thinned(train_pixels, max(1, -(-n_values // MAX_VALUES)))
@@ -38,6 +44,7 @@ def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n
     return {
         "mode": window.mode, "window": window.name, "low": low, "high": high, "percentiles": percentiles,
         "taken_from": TAKEN_FROM[window.mode], "pixels_used": used, "units": _units(spec),
+        "source_units": spec.units if isinstance(spec, DicomSpec) else "rescaled",
         "bits": spec.bits, "size": spec.size, "channels": spec.channels, "fit": spec.fit,
         "resize": "bilinear, averaging when shrinking", "outside_window": "clipped", "dimensions": spec.dimensions,
         "axis": spec.slices.axis, "spacing_mm": spacing and list(spacing), "oblique": spec.volume.oblique,
@@ -46,8 +53,9 @@ def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n
 
 
 def _units(spec: CohortSpec) -> str:
+    if isinstance(spec, DicomSpec):
+        return DICOM_UNITS["header" if spec.window.mode == "header" else spec.units]
     return {
-        "dicom": "modality LUT or rescale slope and intercept applied, MONOCHROME1 inverted, colour 0..255",
         "nifti": "scale slope and intercept applied",
         "images": "0..255, 16-bit files divided by 257",
     }[spec.kind]

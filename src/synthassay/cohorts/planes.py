@@ -55,9 +55,14 @@ def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: Co
         mask_pixels = int(fit(plane.mask[None].astype(np.float32), spec.fit, 0.0).sum())
     return Plane(
         frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
-        digest=hashlib.blake2b(resized.tobytes(), digest_size=12).hexdigest(), mask_pixels=mask_pixels,
+        digest=digest(resized), mask_pixels=mask_pixels,
         spacing_mm=plane.spacing_mm, orientation=plane.orientation,
     )  # fmt: skip
+
+
+def digest(image: FloatArray) -> str:
+    """A short digest of one image's float32 pixels."""
+    return hashlib.blake2b(image.tobytes(), digest_size=12).hexdigest()
 
 
 def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:

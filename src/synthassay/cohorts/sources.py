@@ -23,6 +23,7 @@ class Source:
     day: int | None = None  # acquisition date as a proleptic ordinal
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
+    merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
 
 
@@ -51,7 +52,7 @@ class FileImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image that was read: its file, its plane, and where its pixels lie (chunk and row)."""
+    """One image that was read: its file, its plane, and where its pixels lie (which file of pixels, and row)."""
 
     source: Source
     plane: Plane

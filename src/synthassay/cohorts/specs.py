@@ -43,13 +43,14 @@ class WindowSpec(Spec):
     ``percentiles``: ``low`` and ``high`` are percentiles of all pixels of generator-train, and the two values found
     there serve every image of every split. ``fixed``: they are values in rescaled units (for CT, Hounsfield units; for
     8- and 16-bit photographs, the full range of the file is 0 to 255). ``scan``: they are percentiles of each file's
-    own voxels; for MR volumes in arbitrary units. ``name``: a window for CT by its name, which goes before ``mode``,
-    ``low`` and ``high``.
+    own voxels; for MR volumes in arbitrary units. ``header``: each DICOM image by the window or VOI LUT of its own
+    header, as a viewer shows it; what is black then differs from scan to scan. ``name``: a window for CT by its name,
+    which goes before ``mode``, ``low`` and ``high``.
     """
 
     kind: Literal["window"] = "window"
     name: Literal["lung", "bone", "brain", "soft_tissue"] | None = None
-    mode: Literal["percentiles", "fixed", "scan"] = "percentiles"
+    mode: Literal["percentiles", "fixed", "scan", "header"] = "percentiles"
     low: float = 0.5
     high: float = 99.5
 
@@ -63,7 +64,7 @@ class WindowSpec(Spec):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"window.low ({self.low}) must be below window.high ({self.high})")
-        if self.mode != "fixed" and not (self.low >= 0 and self.high <= 100):
+        if self.mode in ("percentiles", "scan") and not (self.low >= 0 and self.high <= 100):
             raise ValueError(f"percentiles lie between 0 and 100, got {self.low} and {self.high}")
         return self
 
@@ -177,6 +178,19 @@ class SplitSpec(Spec):
         return self
 
 
+class DuplicateSpec(Spec):
+    """What happens to images of one patient that stand under another patient's id as well.
+
+    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones, also mirrored ones, are close by perceptual
+    hash and by correlation. ``error`` stops where such a pair would stand in two splits; ``merge`` counts their
+    patients as one; ``drop`` keeps the first image; ``report`` says so and goes on.
+    """
+
+    kind: Literal["duplicates"] = "duplicates"
+    exact: Literal["error", "merge", "drop"] = "error"
+    near: Literal["report", "error", "merge", "drop"] = "report"
+
+
 class SliceSpec(Spec):
     """How volumes become two-dimensional images.
 
@@ -213,6 +227,7 @@ class CohortSpec(Spec):
     label: LabelSpec = Field(default_factory=LabelSpec)
     table: TableSpec | None = None
     split: SplitSpec = Field(default_factory=SplitSpec)
+    duplicates: DuplicateSpec = Field(default_factory=DuplicateSpec)
     slices: SliceSpec = Field(default_factory=SliceSpec)
     dimensions: Literal[2, 3] = 2
     volume: VolumeSpec = Field(default_factory=VolumeSpec)
@@ -252,6 +267,8 @@ class CohortSpec(Spec):
             )
         if self.dimensions == 3 and self.kind not in VOLUMETRIC:
             raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
+        if self.window.mode == "header" and self.kind != "dicom":
+            raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.label.source.startswith("header:") and self.kind != "dicom":
             raise ValueError("label.source=header:... is for cohorts of DICOM files")
         return self
@@ -260,12 +277,16 @@ class CohortSpec(Spec):
 class DicomSpec(CohortSpec):
     """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
 
+    ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
+    Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
+
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
     kind: Literal["dicom"] = "dicom"
     site_from: str = "InstitutionName"
     view_from: str = "ViewPosition"
+    units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
 

@@ -1,11 +1,9 @@
 """From the volume of one file, of whatever format, to the images of a cohort: its slices, or the volume itself."""
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.planes import finish, scan_window
+from synthassay.cohorts.planes import digest, finish, scan_window
 from synthassay.cohorts.sources import FileImages, Plane
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, upright
@@ -61,7 +59,7 @@ def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: st
     kept = None if mask is None else int(boxed(mask, spec.image_shape, centre, 0).sum())
     plane = Plane(
         frame=0, slice_index=None, slice_position=None, foreground=float(foreground.mean()),
-        digest=hashlib.blake2b(pixels.tobytes(), digest_size=12).hexdigest(), mask_pixels=kept,
+        digest=digest(pixels[0]), mask_pixels=kept,
         spacing_mm=stack_spacing(volume, axis), orientation=orientation,
     )  # fmt: skip
     return FileImages(pixels=pixels, planes=(plane,), sha256=sha256)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synthassay.records import (
     Cohort,
+    CohortTable,
     FeatureSet,
     ImageSet,
     MetricResult,
@@ -97,7 +98,8 @@ def save_cohort(cohort: Cohort, folder: Path) -> None:
     columns = {f.name: [row[f.name] for row in quarantined] for f in fields(Quarantined)}
     _write_table(folder / "quarantine.parquet", columns)
     facts = {"name": cohort.name, "label": cohort.label, "positive": cohort.positive, "policy": dict(cohort.policy)}
-    write_json(folder / "cohort.json", facts | {"notes": list(cohort.notes), "content_id": cohort.content_id})
+    facts |= {"notes": list(cohort.notes), "tables": [asdict(table) for table in cohort.tables]}
+    write_json(folder / "cohort.json", facts | {"content_id": cohort.content_id})
 
 
 def load_cohort(folder: Path) -> Cohort:
@@ -112,10 +114,18 @@ def load_cohort(folder: Path) -> Cohort:
         positive=facts["positive"],
         policy=facts["policy"],
         notes=tuple(facts["notes"]),
+        tables=tuple(_cohort_table(table) for table in facts["tables"]),
         splits=_text(pd.read_parquet(folder / "splits.parquet")["split"]),
         records=tuple(ScanRecord(**{str(k): _scalar(v) for k, v in row.items()}) for row in rows),
         quarantined=tuple(Quarantined(**{str(k): str(v) for k, v in row.items()}) for row in quarantined),
     )
+
+
+def _cohort_table(facts: dict[str, Any]) -> CohortTable:
+    """What JSON made lists of is tuples again."""
+    rows = tuple(tuple(row) for row in facts["rows"])
+    patients = None if facts["patients"] is None else tuple(facts["patients"])
+    return CohortTable(**facts | {"columns": tuple(facts["columns"]), "rows": rows, "patients": patients})
 
 
 def _scalar(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.scans.limits import LimitSpec, check_ratio, check_size
+from synthassay.scans.limits import LimitSpec, check_inflated, check_ratio, check_size
 from synthassay.scans.nifti.content import GZIP, damage_named, fill, stream_of
 from synthassay.scans.nifti.header import LENGTH, Header, parse_header
 from synthassay.scans.unreadable import Unreadable
@@ -93,6 +93,7 @@ def _values(content: bytes, header: Header, chosen: range, limits: LimitSpec) ->
     start = header.offset + chosen.start * count * header.dtype.itemsize
     needed = start + len(chosen) * count * header.dtype.itemsize
     if content.startswith(GZIP):
+        check_inflated(needed, limits)
         check_ratio(len(content), needed, limits)
     elif len(content) < needed:  # known before any memory is asked for
         raise Unreadable("voxels", "fewer than the header says", "the file is truncated or damaged")
