@@ -8,7 +8,7 @@ from PIL import Image
 
 from synthassay.cohorts import reading
 from synthassay.cohorts.discovery import discover
-from synthassay.cohorts.journal import pixel_blocks
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.parallel import MEMORY, Pool
 from synthassay.cohorts.photographs import describe
 from synthassay.records import SilentProgress
@@ -41,7 +41,7 @@ def arguments(image_tree, scans, tmp_path):
 
 
 def all_pixels(folder, images, size=8):
-    return np.concatenate([block for _, block in pixel_blocks(folder, images, (3, size, size))])
+    return np.concatenate([block for _, block in PixelMaps(folder, (3, size, size)).blocks(images)])
 
 
 @pytest.fixture

@@ -153,6 +153,14 @@ class PixelMaps:
             self._maps[number] = self._map(_pixel_path(self.folder, number))
         return self._maps[number][row : row + count]
 
+    def blocks(self, images: Sequence[Image]) -> Iterator[tuple[slice, FloatArray]]:
+        """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, (d,) h, w]``."""
+        step = max(1, min(BLOCK, BLOCK_BYTES // (4 * int(np.prod(self.shape)))))
+        for start in range(0, len(images), step):
+            some = images[start : start + step]
+            block = np.concatenate([self.rows(image.chunk, image.row, 1) for image in some])
+            yield slice(start, start + len(some)), block
+
     def _map(self, path: Path) -> FloatArray:
         bytes_each = 4 * int(np.prod(self.shape))
         count = path.stat().st_size // bytes_each if path.exists() else 0
@@ -160,15 +168,3 @@ class PixelMaps:
             return np.empty((0, *self.shape), np.float32)
         # As a plain array: slices of np.memmap itself cost several times as much.
         return np.asarray(np.memmap(path, np.float32, "r", shape=(count, *self.shape)))
-
-
-def pixel_blocks(
-    folder: Path, images: Sequence[Image], shape: tuple[int, ...]
-) -> Iterator[tuple[slice, FloatArray]]:  # fmt: skip
-    """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, (d,) h, w]`` float32."""
-    maps = PixelMaps(folder, shape)
-    step = max(1, min(BLOCK, BLOCK_BYTES // (4 * int(np.prod(shape)))))
-    for start in range(0, len(images), step):
-        some = images[start : start + step]
-        block = np.concatenate([maps.rows(image.chunk, image.row, 1) for image in some])
-        yield slice(start, start + len(some)), block

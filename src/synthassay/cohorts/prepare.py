@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
-from synthassay.cohorts.journal import pixel_blocks
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
 from synthassay.cohorts.pseudonyms import Pseudonyms, load_key, write_private_table
@@ -75,10 +74,10 @@ def prepare_cohort(
     found.refused += damaged
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
-    blocks = partial(pixel_blocks, chunks, shape=(spec.channels, *spec.image_shape))
-    doubles = find_doubles(images, blocks, progress)
+    maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
+    doubles = find_doubles(images, maps, progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
-    policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
+    policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
@@ -152,15 +151,14 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 
 
 def _pixels(
-    chosen: _Chosen, spec: CohortSpec, chunks: Path, path: Path, progress: Progress
+    chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
     """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    image = (spec.channels, *spec.image_shape)
-    shape = (len(chosen.images), *image)
+    shape = (len(chosen.images), *maps.shape)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
-        for where, block in pixel_blocks(chunks, chosen.images, image):
+        for where, block in maps.blocks(chosen.images):
             yield block[train[where]]
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
@@ -169,7 +167,7 @@ def _pixels(
     def write(stream: Any) -> None:
         header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in pixel_blocks(chunks, chosen.images, image):
+        for _, block in maps.blocks(chosen.images):
             stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
             progress.advance(len(block))
 
