@@ -32,7 +32,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """One image within a file. ``slice_position`` runs from 0 to 1; ``digest`` is of the resized pixels."""
+    """One image within a file, or a volume. ``slice_position`` runs from 0 to 1; ``digest`` is of its pixels."""
 
     frame: int
     slice_index: int | None
@@ -46,7 +46,7 @@ class Plane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileImages:
-    """All images of one file: ``pixels`` ``[k, c, size, size]`` float32 in rescaled units, one plane each."""
+    """All images of one file: ``pixels`` ``[k, c, (d,) h, w]`` float32 in rescaled units, one plane each."""
 
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]

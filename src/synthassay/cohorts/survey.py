@@ -100,13 +100,13 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    known = frozenset(paths)
+    folder = nifti.NiftiFolder(root, paths, spec)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
             if spec.kind == "nifti":
-                source, belonging = nifti.describe(root, path, spec, known)
+                source, belonging = folder.describe(path)
                 extras.update(belonging)
                 masks.add(source.mask)
             else:
