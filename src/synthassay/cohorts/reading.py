@@ -1,7 +1,6 @@
 """Headers and pixels of many files, each in a process that it cannot take the run down with."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 2  # of the readers: raise it when a reader gives other pixels
+VERSION = 3  # of the readers: raise it when a reader gives other pixels
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -70,7 +69,7 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
     What an earlier, interrupted call with the same settings and files has read is used again.
     """
-    journal = Journal.opened(folder, _reading_key(root, sources, spec), (spec.channels, spec.size, spec.size))
+    journal = Journal.opened(folder, _reading_key(root, sources, spec), (spec.channels, *spec.image_shape))
     todo = [number for number in range(len(sources)) if number not in journal.answers]
     pool = Pool(_PixelReader(root, spec, PixelFile(folder)), worker_count(resources), spec.limits)
     answers = ((todo[index], _as_facts(answer)) for index, answer in pool.answers([sources[i] for i in todo]))
@@ -89,9 +88,9 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
-    reading = spec.model_dump(
-        mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label", "units"}
-    )
+    reading = spec.model_dump(mode="json", include={
+        "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
+    })  # fmt: skip
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 
@@ -117,7 +116,6 @@ class _PixelReader:
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
     for path in (source.path, source.mask):
         if path:
             check_size(root / path, spec.limits)
