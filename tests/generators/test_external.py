@@ -292,7 +292,7 @@ def test_nan_in_a_volume_is_quarantined(tmp_path):
     volume = np.full((8, 8, 2), 200, np.float32)
     volume[1, 1, 1] = np.nan
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii")
-    assert refused(tmp_path).found == "NaN or infinite values"
+    assert refused(tmp_path).found == "1 of 128 are NaN or infinite"
 
 
 def test_a_decompression_bomb_is_not_decoded(tmp_path, monkeypatch):

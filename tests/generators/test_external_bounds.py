@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from synthassay.errors import UserError
+from synthassay.generators import external_readers
 from synthassay.generators.external import external_fingerprint
 from synthassay.generators.external_specs import ExternalColumns, ExternalSpec
 from tests.generators.external_sets import TABLE, load, refused, write_pictures
@@ -21,7 +22,7 @@ def test_pages_of_a_tiff_are_counted_one_by_one_at_their_own_size(tmp_path):
 def test_a_file_that_the_memory_cannot_hold_is_quarantined(tmp_path, monkeypatch):
     write_pictures(tmp_path, 1)
     nib.save(nib.Nifti1Image(np.zeros((8, 8, 2), np.float32), np.eye(4)), tmp_path / "z.nii")
-    monkeypatch.setattr(nib, "as_closest_canonical", lambda *_: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(external_readers, "read_volume", lambda *_: (_ for _ in ()).throw(MemoryError))
     assert refused(tmp_path).reason == "too large for this machine's memory"
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.tables import table_path
+from synthassay.cohorts.tables import table_path, without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 
@@ -124,7 +124,8 @@ def source_fingerprint(spec: CohortSpec, root: Path) -> str:
     for path in discover(root)[0]:
         status = (root / path).stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    if spec.table is not None:
-        status = table_path(spec.table, root).stat()
+    table = without_absent_participants(spec, root).table
+    if table is not None:
+        status = table_path(table, root).stat()
         digest.update(f"table\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()

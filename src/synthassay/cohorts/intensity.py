@@ -23,8 +23,9 @@ DTYPES: dict[int, type[np.unsignedinteger]] = {8: np.uint8, 16: np.uint16}
 def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n_values: int) -> dict[str, Any]:
     """The written policy, as plain JSON values.
 
-    ``train_pixels`` are blocks ``[k, c, h, w]`` float32 of generator-train, in rescaled units, ``n_values`` numbers in
-    all; they are looked at for ``window.mode=percentiles`` only. Raises :class:`UserError` where they hold one value.
+    ``train_pixels`` are blocks ``[k, c, (d,) h, w]`` float32 of generator-train, in rescaled units, ``n_values``
+    numbers in all; they are looked at for ``window.mode=percentiles`` only. Raises :class:`UserError` where they hold
+    one value.
     """
     window = spec.window
     low, high = {"fixed": (window.low, window.high), "percentiles": (0.0, 0.0)}.get(window.mode, (0.0, 1.0))
@@ -39,12 +40,15 @@ def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n
                 f"the percentiles {window.low:g} and {window.high:g} of generator-train's pixels are both {low:g}.\n"
                 "Widen cohort.window.low and high, or set cohort.window.mode=fixed with two values in rescaled units."
             )
+    spacing = spec.volume.stack_spacing()
     return {
-        "mode": window.mode, "low": low, "high": high, "percentiles": percentiles,
+        "mode": window.mode, "window": window.name, "low": low, "high": high, "percentiles": percentiles,
         "taken_from": TAKEN_FROM[window.mode], "pixels_used": used, "units": _units(spec),
         "source_units": spec.units if isinstance(spec, DicomSpec) else "rescaled",
         "bits": spec.bits, "size": spec.size, "channels": spec.channels, "fit": spec.fit,
-        "resize": "bilinear, averaging when shrinking", "outside_window": "clipped",
+        "resize": "bilinear, averaging when shrinking", "outside_window": "clipped", "dimensions": spec.dimensions,
+        "axis": spec.slices.axis, "spacing_mm": spacing and list(spacing), "oblique": spec.volume.oblique,
+        **({"shape": list(spec.image_shape), "centre": spec.volume.centre} if spec.dimensions == 3 else {}),
     }  # fmt: skip
 
 
@@ -70,9 +74,9 @@ def _thinned(blocks: Iterable[NDArray[np.float32]], every: int) -> NDArray[np.fl
 def apply_policy(images: NDArray[Any], policy: Mapping[str, Any]) -> NDArray[Any]:
     """Source values as stored integers.
 
-    ``images`` is ``[n, c, h, w]`` in rescaled units; returns uint8 or uint16 of the same shape: the window's low end
-    is 0, its high end the dtype's maximum, values outside are clipped. With the policy's mode ``scan``, ``images`` are
-    all images of one scan and the window is their own. Raises ``ValueError`` for NaN or infinite values.
+    ``images`` is ``[n, c, (d,) h, w]`` in rescaled units; returns uint8 or uint16 of the same shape: the window's low
+    end is 0, its high end the dtype's maximum, values outside are clipped. With the policy's mode ``scan``, ``images``
+    are all images of one scan and the window is their own. Raises ``ValueError`` for NaN or infinite values.
     """
     values = np.asarray(images, np.float32)
     low, high = float(policy["low"]), float(policy["high"])

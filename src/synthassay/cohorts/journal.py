@@ -1,7 +1,7 @@
 """What was read so far, file by file, so that a killed run goes on where it was.
 
 ``journal.jsonl`` has one line for each file that was read, by its number among the sources: no path, no identifier.
-Pixels lie in ``pixels-N.f32`` (rows of ``[c, size, size]`` float32), one for each process that read some, and only ever
+Pixels lie in ``pixels-N.f32`` (rows of ``[c, (d,) h, w]`` float32), one for each process that read some, and only ever
 grow. The digests of the images say whether the rows that a line names are whole, also after a loss of power.
 """
 
@@ -23,7 +23,7 @@ from synthassay.scans.findings import Finding
 
 FloatArray = NDArray[np.float32]
 JOURNAL, KEY = "journal.jsonl", "reading.key"
-BLOCK = 256  # images that are in memory at once when they are read again
+BLOCK, BLOCK_BYTES = 256, 1 << 28  # at most so many images are in memory at once when they are read again
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class PixelFile:
     _stream: IO[bytes] | None = None
 
     def append(self, pixels: FloatArray) -> tuple[int, int]:
-        """Add ``[k, c, size, size]``; returns the number of the file and the row of the first image."""
+        """Add ``[k, c, (d,) h, w]``; returns the number of the file and the row of the first image."""
         if self._stream is None:
             self._stream = self._open()
         row = self.rows
@@ -62,7 +62,7 @@ class Journal:
     """The answers of an earlier call that still hold, and those of this one."""
 
     folder: Path
-    shape: tuple[int, ...]  # of an image: [c, size, size]
+    shape: tuple[int, ...]  # of an image: [c, (d,) h, w]
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -150,15 +150,16 @@ class PixelMaps:
     _maps: dict[int, FloatArray] = field(default_factory=dict)
 
     def rows(self, number: int, row: int, count: int) -> FloatArray:
-        """``[count, c, size, size]`` of file ``number`` from ``row`` on; fewer where the file ends before."""
+        """``[count, c, (d,) h, w]`` of file ``number`` from ``row`` on; fewer where the file ends before."""
         if number not in self._maps:
             self._maps[number] = self._map(_pixel_path(self.folder, number))
         return self._maps[number][row : row + count]
 
     def blocks(self, images: Sequence[Image]) -> Iterator[tuple[slice, FloatArray]]:
-        """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, size, size]``."""
-        for start in range(0, len(images), BLOCK):
-            some = images[start : start + BLOCK]
+        """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, (d,) h, w]``."""
+        step = max(1, min(BLOCK, BLOCK_BYTES // (4 * int(np.prod(self.shape)))))
+        for start in range(0, len(images), step):
+            some = images[start : start + step]
             block = np.concatenate([self.rows(image.chunk, image.row, 1) for image in some])
             yield slice(start, start + len(some)), block
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts.carried import header_tables, with_findings
-from synthassay.cohorts.dicom_sources import place_in_series
+from synthassay.cohorts.dicom_series import places_of
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
@@ -26,6 +26,7 @@ from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.tables import without_absent_participants
 from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
@@ -68,7 +69,10 @@ def prepare_cohort(
     if spec.deidentification.ocr:
         check_installed()
     workdir.mkdir(parents=True, exist_ok=True)
+    asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
+    if spec is not asked:
+        found.notes.append("There is no participants.tsv: nothing is known about the patients beside their scans.")
     key = load_key(spec, keys)
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
@@ -76,7 +80,7 @@ def prepare_cohort(
     found.tables += header_tables(with_findings(found.carried, read))
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
-    maps = PixelMaps(chunks, (spec.channels, spec.size, spec.size))
+    maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
     doubles = find_doubles(images, maps, progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
@@ -107,7 +111,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, place_in_series(found.sources)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
     found.refused += refused
     found.notes += notes
     if not images:
@@ -155,7 +159,7 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 def _pixels(
     chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
     shape = (len(chosen.images), *maps.shape)
 

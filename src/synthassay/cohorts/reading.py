@@ -1,7 +1,6 @@
 """Headers and pixels of many files, each in a process that it cannot take the run down with."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,12 +55,14 @@ class _HeaderReader:
             dataset = open_header(self.root / path, self.spec.limits)
             carried = dicom_sources.carried_by(dataset, path)
             return dicom_sources.source_of(dataset, path, self.spec), carried
-        except Exception as error:
+        except BaseException as error:
             return explained(error), carried
 
 
-def explained(error: Exception) -> Unreadable:
+def explained(error: BaseException) -> Unreadable:
     """Why a file is not used. Nothing that one file can do may end the reading of the others."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
     if isinstance(error, Unreadable):
         return error
     if isinstance(error, MemoryError):
@@ -77,7 +78,7 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
     What an earlier, interrupted call with the same settings and files has read is used again.
     """
-    journal = Journal.opened(folder, _reading_key(root, sources, spec), (spec.channels, spec.size, spec.size))
+    journal = Journal.opened(folder, _reading_key(root, sources, spec), (spec.channels, *spec.image_shape))
     todo = [number for number in range(len(sources)) if number not in journal.answers]
     pool = Pool(_PixelReader(root, spec, PixelFile(folder)), worker_count(resources), spec.limits)
     answers = ((todo[index], _as_facts(answer)) for index, answer in pool.answers([sources[i] for i in todo]))
@@ -96,7 +97,8 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
-    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "deidentification"}
+    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
+             "deidentification"}  # fmt: skip
     reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
@@ -117,13 +119,12 @@ class _PixelReader:
     def __call__(self, source: Source) -> dict[str, Any] | Unreadable:
         try:
             images = _read_file(self.root, source, self.spec)
-        except Exception as error:
+        except BaseException as error:
             return explained(error)
         return facts_of(images, self.pixels.append(images.pixels))
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
     for path in (source.path, source.mask):
         if path:
             check_size(root / path, spec.limits)

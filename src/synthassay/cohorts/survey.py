@@ -10,6 +10,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.copies import without_copies
+from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
@@ -44,6 +45,7 @@ class Survey:
     notes: list[str] = field(default_factory=list)
     tables: list[CohortTable] = field(default_factory=list)
     carried: dict[str, Carried] = field(default_factory=dict)  # about people, by path, of all files
+    stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -59,6 +61,8 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     _join_table(found, spec, root)
     _harmonise(found, spec)
     _note_patients(found, spec)
+    if spec.kind == "dicom":
+        _sort_series(found)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -101,13 +105,13 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    known = frozenset(paths)
+    folder = nifti.NiftiFolder(root, paths, spec) if isinstance(spec, NiftiSpec) else None
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            if isinstance(spec, NiftiSpec):
-                source, belonging = nifti.describe(root, path, spec, known)
+            if folder is not None:
+                source, belonging = folder.describe(path)
                 extras.update(belonging)
                 masks.add(source.mask)
             else:
@@ -118,6 +122,13 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
             found.refused.append(error.row(path))
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
+
+
+def _sort_series(found: Survey) -> None:
+    found.stacks = stacks_of(found.sources)
+    found.tables.append(series_table(found.stacks))
+    found.sources, plans = without_localisers(found.sources)
+    found.refused += plans
 
 
 def _check_keywords(spec: CohortSpec) -> None:
