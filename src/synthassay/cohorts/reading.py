@@ -26,7 +26,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 1  # of the readers: raise it when a reader gives other pixels
+VERSION = 2  # of the readers: raise it when a reader gives other pixels
 FILES_PER_CHUNK = {"dicom": 128, "nifti": 4, "images": 256}
 HEADERS_PER_TASK = 256
 READERS = {"dicom": dicom.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
