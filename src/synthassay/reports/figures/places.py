@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from synthassay.card import CardRow, Histogram
-from synthassay.reports.figures.style import BAND, MUTED, PAPER, RULE, Mark, drawing, new_axes, to_svg
+from synthassay.reports.figures.style import BAND, MUTED, PAPER, Mark, drawing, new_axes, to_svg
 from synthassay.reports.numbers import tick
 from synthassay.reports.words import short
 
@@ -112,17 +112,15 @@ def intensity_lines(curves: Sequence[tuple[Histogram, Mark]], name: str) -> Mark
     if not curves:
         return None
     with drawing():
-        figure, axes = new_axes(_WIDTH, 2.4, ["0.1"])
-        peak = 0.0
+        figure, axes = new_axes(_WIDTH, 2.4, ["0.01%"])
         for histogram, mark in curves:
             edges = np.linspace(0, 1, len(histogram.shares) + 1)
-            density = histogram.shares * len(histogram.shares)
-            axes.stairs(density, edges, color=mark.colour, linewidth=1.5, baseline=None)
-            peak = max(peak, float(np.sort(density)[-3]))  # bars of the background may stand out of the picture
+            axes.stairs(100 * histogram.shares, edges, color=mark.colour, linewidth=1.4, baseline=None)
+        axes.set_yscale("log")  # the background of a scan may hold a hundred times the pixels of anything else
+        axes.yaxis.set_major_formatter(lambda value, _: f"{tick(value)}%")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="y", labelsize=9, labelcolor=MUTED)
         axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.25 * peak or None)
-        axes.set_yticks([])
-        axes.axhline(0, color=RULE, linewidth=0.8)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("stored intensity, black to white · share of pixels")
+        axes.grid(axis="y")
+        axes.set_xlabel("stored intensity, black to white")
         return to_svg(figure, name, "Spread of pixel values, by place")

@@ -62,7 +62,10 @@ def _prevalence(view: CardView, column: str, marks: Marks, i: int) -> Panel | No
     wanted = {"topic": "prevalence", "quantity": view.positive, "statistic": statistic}
     lines = [PlaceLine(value_of(group), [(row, mark)]) for group, mark in marks.items()
              if (row := view.one(group=group, **wanted)) is not None]  # fmt: skip
-    svg = place_dots(lines, f"card-{i}-prevalence", statistic, (-0.02, 1.02)) if lines else None
+    highest = max((row.ci_high or 0.0 for line in lines for row, _ in line.rows), default=0.0)
+    svg = (
+        place_dots(lines, f"card-{i}-prevalence", statistic, (0.0, min(1.02, 1.1 * highest + 0.01))) if lines else None
+    )
     return Panel(f"{short(view.positive)} by {column}", svg, f"{statistic}, with 95% interval") if svg else None
 
 
@@ -89,7 +92,7 @@ def _ages(view: CardView, column: str, marks: Marks, i: int) -> Panel | None:
 def _intensity(view: CardView, column: str, marks: Marks, i: int) -> Panel | None:
     held = {histogram.group: histogram for histogram in view.card.histograms}
     svg = intensity_lines([(held[g], mark) for g, mark in marks.items() if g in held], f"card-{i}-intensity")
-    return Panel(f"Intensity by {column}", svg, "each image counts the same") if svg else None
+    return Panel(f"Intensity by {column}", svg, "share of pixels; each image counts the same") if svg else None
 
 
 def _drift(view: CardView, column: str, marks: Marks, i: int) -> Panel | None:

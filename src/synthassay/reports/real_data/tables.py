@@ -48,7 +48,8 @@ def _cell(row: CardRow | None, shown: Callable[[CardRow], str], scale: float = 1
         return Cell(ABSENT, "not measured")
     if row.value is None:
         return Cell(ABSENT, clean(row.note) or row.status)
-    reason = f"descriptive: {row.n_patients} patients" if row.status == "descriptive" else ""
+    patients = f": {count(row.n_patients)} patients" if row.n_patients else ""
+    reason = f"descriptive{patients}" if row.status == "descriptive" else ""
     if row.ci_low is None or row.ci_high is None:
         return Cell(shown(row), reason)
     low, high = scale * row.ci_low, scale * row.ci_high

@@ -63,9 +63,11 @@ def valued(rows: Iterable[CardRow]) -> list[CardRow]:
 
 
 def percent(row: CardRow) -> str:
-    """A share as ``"27%"``, or ``"0.4%"`` below one."""
+    """A share as ``"27.0%"``, with as many decimals as its interval asks for; without one ``"27%"`` or ``"0.4%"``."""
     share = 100 * (row.value or 0.0)
-    return f"{number(share, 1 if 0 < share < 1 or 99 < share < 100 else 0)}%"
+    if row.ci_low is not None and row.ci_high is not None:
+        return f"{number(share, decimals_for(share, 100 * row.ci_low, 100 * row.ci_high))}%"
+    return f"{number(share, 1 if 0 < share < 10 or 99 < share < 100 else 0)}%"
 
 
 def quoted(row: CardRow) -> str:

@@ -34,7 +34,9 @@ def _shortcut(view: CardView, column: str) -> Iterator[Finding]:
         return
     row = next((r for r in told if r.group == "all"), told[0])
     chance = f"; shuffled {column}s reach up to {number(row.floor_ci_high, 2)}" if row.floor_ci_high is not None else ""
-    between = f"the {column}s {value_of(row.group)} and {value_of(row.against)}" if len(told) == 1 else f"the {column}"
+    between = (
+        f"the {column}s “{value_of(row.group)}” and “{value_of(row.against)}”" if len(told) == 1 else f"the {column}"
+    )
     few = "; few patients: descriptive" if row.status == "descriptive" else ""
     numbers = f"AUROC {quoted(row)}{chance}{few}"
     if row.ci_low is None or row.floor_ci_high is None or row.ci_low <= row.floor_ci_high:
@@ -63,7 +65,7 @@ def _prevalence(view: CardView, column: str) -> Iterator[Finding]:
         return
     low, high = rows[0], rows[-1]
     text = (f"“{clean(view.positive)}” is found in {percent(low)} of {statistic.removeprefix('share of ')} at "
-            f"{value_of(low.group)} and in {percent(high)} at {value_of(high.group)}")  # fmt: skip
+            f"“{value_of(low.group)}” and in {percent(high)} at “{value_of(high.group)}”")  # fmt: skip
     yield _compared(text, low, high)
 
 
@@ -77,8 +79,8 @@ def _age(view: CardView, column: str) -> Iterator[Finding]:
     rows = _by_place(view, column, topic="people", quantity="age", statistic="mean")
     if len(rows) > 1:
         low, high = rows[0], rows[-1]
-        text = (f"Mean age is {number(low.value, 1)} years at {value_of(low.group)} and {number(high.value, 1)} at "
-                f"{value_of(high.group)}")  # fmt: skip
+        text = (f"Mean age is {number(low.value, 1)} years at “{value_of(low.group)}” and {number(high.value, 1)} at "
+                f"“{value_of(high.group)}”")  # fmt: skip
         yield _compared(text, low, high)
 
 
@@ -89,12 +91,13 @@ def _drift(view: CardView, column: str) -> Iterator[Finding]:
     largest = max(rows, key=lambda row: abs(row.value or 0.0))
     beyond = sum(1 for row in rows if row.ci_low is not None and row.ci_high is not None
                  and (row.ci_low > 0 or row.ci_high < 0))  # fmt: skip
-    against = "the others" if largest.against == "others" else value_of(largest.against)
+    against = "the others" if largest.against == "others" else f"“{value_of(largest.against)}”"
     few = ", of few patients: descriptive" if largest.status == "descriptive" else ""
     how = "A large" if abs(largest.value or 0.0) >= _LARGE else "The largest"
-    yield finding(f"{how} shift between {column}s is that of {largest.quantity} at {value_of(largest.group)} against "
-                  f"{against}: {quoted(largest)} standard deviations{few}. Of {plural(len(rows), 'comparison')}, "
-                  f"{beyond} exclude no shift; one in twenty would by chance", "plain", "Drift")  # fmt: skip
+    text = (f"{how} shift between {column}s is that of {largest.quantity} at “{value_of(largest.group)}” against "
+            f"{against}: {quoted(largest)} standard deviations{few}. In {beyond} of {plural(len(rows), 'comparison')} "
+            "the interval excludes no shift; by chance one in twenty would")  # fmt: skip
+    yield finding(text, "plain", "Drift")
 
 
 def _missing(view: CardView) -> Iterator[Finding]:
