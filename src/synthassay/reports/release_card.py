@@ -13,12 +13,12 @@ def published_card(card: DataCard) -> DataCard:
     """``card`` without groups of few patients, without shares that few patients have or lack, and without quantiles
     that few patients lie beyond; nor the next smallest groups that would give these away."""
     hidden, cells = _small_groups(card.rows), _small_cells(card.rows)
-    rows = [
-        _withheld(row)
-        if {row.group, row.against} & hidden or (row.topic, row.group) in cells or _is_small(row)
-        else _without_known(row)
-        for row in card.rows
-    ]
+
+    def may_go(row: CardRow) -> bool:
+        given_away = row.cell is not None and (row.topic, row.group) in cells
+        return not ({row.group, row.against} & hidden or given_away or _is_small(row))
+
+    rows = [_without_known(row) if may_go(row) else _withheld(row) for row in card.rows]
     kept = [histogram for histogram in card.histograms if histogram.group not in hidden]
     return replace(card, rows=rows, histograms=kept)
 
