@@ -152,7 +152,7 @@ def _as_cohort(path: Path) -> object:
     if name.endswith(".dcm"):
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
-        source, kind = nifti.describe(root, name, SPECS["nifti"], frozenset({name}))[0], "nifti"
+        source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
     else:
         source, kind = photographs.describe(name), "images"
     images = READERS[kind](root, source, SPECS[kind])
