@@ -20,6 +20,7 @@ from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 4  # of the readers: raise it when a reader gives other pixels
+FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -69,7 +70,7 @@ def explained(error: BaseException) -> Unreadable:
         return Unreadable("file", "too large", MEMORY)
     if isinstance(error, OSError):
         return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, "a fault of the reader on this file, which should be reported")
+    return Unreadable("file", type(error).__name__, FAULT)
 
 
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,

@@ -71,7 +71,7 @@ class _Check:
             representation = item.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
             if representation == "SQ":
                 self._sequence(dataset, tag, asked, depth)
-            elif (asked is not None or representation in TEXTS) and not _says_nothing(item):
+            elif (asked is not None or representation in TEXTS) and not _says_nothing(item.value):
                 self._value(tag, item.value, asked, representation)
 
     def _sequence(self, dataset: Dataset, tag: int, asked: Finding | None, depth: int) -> None:
@@ -110,18 +110,13 @@ class _Check:
         self.found.add(Finding("names and dates in text", f"{where}: {what}", "clean"))
 
 
-def _says_nothing(item: Any) -> bool:
-    value = item.value
-    if value is None:  # or too large to have been read
-        return not getattr(item, "length", 0)
+def _says_nothing(value: Any) -> bool:
     if isinstance(value, bytes):
         return value[:32].strip(b" \0").lower() in SAYS_NOTHING
-    return str(value)[:32].strip().casefold() in MISSING_WORDS
+    return value is None or str(value)[:32].strip().casefold() in MISSING_WORDS
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
     if not isinstance(value, bytes):
         return str(value)[:LONGEST]
     try:

@@ -27,8 +27,6 @@ ELSEWHERE = frozenset({
 })  # fmt: skip
 BLOCK = 1 << 20
 
-LARGE = 1 << 20  # bytes of one value, from which on it is left in the file until it is asked for
-
 
 @contextmanager
 def guarded(field: str, reason: str) -> Iterator[None]:
@@ -54,7 +52,7 @@ class _BoundedReader(io.BufferedReader):
     """
 
     def __init__(self, path: Path, limits: LimitSpec) -> None:
-        super().__init__(io.FileIO(str(path)))  # pydicom asks for its name as text, to come back for large values
+        super().__init__(io.FileIO(path))
         self._size, self._room = path.stat().st_size, limits.header_mib << 20
 
     def read(self, size: int | None = -1) -> bytes:
@@ -79,7 +77,7 @@ def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str | int] | N
         if stream.read(132)[128:] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
         with guarded("header", "the DICOM header is damaged"):
-            return _dataset(stream, limits, stop_before_pixels=True, specific_tags=tags, defer_size=LARGE)
+            return _dataset(stream, limits, stop_before_pixels=True, specific_tags=tags)
 
 
 def open_content(content: bytes, limits: LimitSpec) -> Any:
@@ -99,7 +97,7 @@ def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **readin
         stream.seek(0)
         return pydicom.dcmread(stream, **reading)
     # pydicom would inflate it without a bound.
-    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), **reading | {"defer_size": None})
+    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), **reading)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
 
