@@ -13,7 +13,7 @@ from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.scans.devices import DeviceFacts, device_of, positive
 from synthassay.scans.dicom.attributes import text_of
 from synthassay.scans.dicom.deidentify import check_header
-from synthassay.scans.dicom.files import open_header
+from synthassay.scans.dicom.files import guarded, open_header
 from synthassay.scans.dicom.header import DicomHeader, header_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.text import clean
@@ -28,8 +28,9 @@ def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
 
 def carried_by(dataset: Any, path: str) -> Carried:
     """What the header of a file that was opened carries about people."""
-    patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID") or path
-    return Carried(check_header(dataset, path), patient, text_of(dataset, "SeriesInstanceUID") or path)
+    with guarded("header", "the DICOM header is damaged"):
+        patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID") or path
+        return Carried(check_header(dataset, path), patient, text_of(dataset, "SeriesInstanceUID") or path)
 
 
 def source_of(dataset: Any, path: str, spec: DicomSpec) -> Source:

@@ -1,3 +1,7 @@
+import contextlib
+import warnings
+
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -9,6 +13,7 @@ from synthassay.scans.dicom.deidentify import UNFINISHED, check_header
 from synthassay.scans.dicom.files import open_header
 from synthassay.scans.findings import Finding
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
 
 
 @pytest.fixture(params=[ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
@@ -145,3 +150,26 @@ def test_damaged_bytes_do_not_stop_the_check(tmp_path):
     found = check_header(open_header(tmp_path / "a.dcm", LimitSpec()))
     assert UNFINISHED in found
     assert any(finding.attribute.startswith("PatientName") for finding in found)
+
+
+def test_no_damage_of_a_header_that_opens_stops_the_check(tmp_path):
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID, data.SOPInstanceUID, data.PatientName, data.PatientID = "1.2", "1.2.3", "Doe^Jane", "MRN-77493"
+    data.ContentSequence = [item(PersonName="Roe^R", ContentSequence=[item(TextValue="Doe")])]
+    data.DeidentificationMethodCodeSequence = [item(CodeValue="113100")]
+    dcmwrite(tmp_path / "a.dcm", data, enforce_file_format=True)
+    content = np.frombuffer((tmp_path / "a.dcm").read_bytes(), np.uint8)
+    rng, opened = np.random.default_rng(0), 0
+    for _ in range(400):
+        damaged = content.copy()
+        places = rng.integers(300, len(content), 4)  # after the file meta information
+        damaged[places] = rng.integers(0, 256, 4)
+        (tmp_path / "b.dcm").write_bytes(damaged.tobytes())
+        with contextlib.suppress(Unreadable):
+            dataset = open_header(tmp_path / "b.dcm", LimitSpec())
+            opened += 1
+            with warnings.catch_warnings(action="ignore"):
+                check_header(dataset)
+    assert opened > 100
