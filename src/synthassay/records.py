@@ -162,6 +162,20 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableJoin:
+    """How a table met the scans. An entry is what its rows for one scan, study or patient say together."""
+
+    table: str  # the setting that describes it: table, table.also.NAME
+    join_on: str
+    rows: int
+    scans_with_row: int
+    scans_without_row: int
+    entries: int
+    entries_without_scan: int
+    contradicted: int  # entries whose rows differ in label or patient; their scans are not used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
     """Real scans after preparation. ``splits`` is ``[n]`` text, one of :data:`SPLITS`."""
 
@@ -174,6 +188,7 @@ class Cohort:
     policy: Mapping[str, Any]  # the written intensity policy: window, percentiles, where taken, size, bits
     quarantined: Sequence[Quarantined] = ()
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
+    joins: Sequence[TableJoin] = ()  # in the order in which the tables were joined
     _taken: dict[tuple[Split, ...], ImageSet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -23,14 +23,14 @@ def images(found: list[Source], mask_pixels: tuple[int, ...] = ()) -> list[Image
 def test_values_become_the_named_classes_in_order(scans):
     spec = scans.dicom_spec(label=LabelSpec(names=("well", "ill"), values=("0", "1"), positive="ill"))
     classes, kept, refused = find_classes(sources("1.0", "0", "2", "", None), spec)
-    assert classes == Classes(("well", "ill"), 1, ("0", "1"))
+    assert classes == Classes(("well", "ill"), 1, (("0",), ("1",)))
     assert labels_of(images(kept), classes, spec) == [1, 0]
     assert [row.found for row in refused] == ["another value", "no label", "no label"]
 
 
 def test_without_names_the_values_found_are_the_classes_sorted_as_numbers(scans):
     spec = scans.dicom_spec()
-    assert find_classes(sources("10", "2", "1"), spec)[0] == Classes(("1", "2", "10"), 2, ("1", "2", "10"))
+    assert find_classes(sources("10", "2", "1"), spec)[0] == Classes(("1", "2", "10"), 2, (("1",), ("2",), ("10",)))
     assert find_classes(sources("nevus", "melanoma"), spec)[0].names == ("melanoma", "nevus")
 
 

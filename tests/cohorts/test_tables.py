@@ -7,6 +7,9 @@ from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import TableSpec
 from synthassay.cohorts.tables import join, read_table
 from synthassay.errors import UserError
+from synthassay.scans.limits import LimitSpec
+
+LIMITS = LimitSpec()
 
 
 def source(path: str, **changes) -> Source:
@@ -21,16 +24,16 @@ def test_every_kind_of_table_gives_the_same_rows(tmp_path, suffix):
         frame.to_parquet(path)
     else:
         frame.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
-    rows = read_table(TableSpec(path=path.name, file="f", label="y", age="years"), tmp_path, label_wanted=True)
+    rows = read_table(TableSpec(path=path.name, file="f", label="y", age="years"), tmp_path, True, LIMITS)
     assert rows == [{"file": "a.png", "label": "1", "age": "30.5"}, {"file": "b.png", "label": "0", "age": ""}]
 
 
 def test_a_missing_label_column_is_named_with_the_columns_there_are(tmp_path):
     (tmp_path / "t.csv").write_text("file,diagnosis\na.png,1\n")
     with pytest.raises(UserError, match=r"no label column 'lesion'.\nIts columns are 'file', 'diagnosis'") as caught:
-        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, True, LIMITS)
     assert "cohort.table.label" in str(caught.value)
-    rows = read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=False)
+    rows = read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, False, LIMITS)
     assert rows == [{"file": "a.png"}]
 
 
@@ -38,7 +41,7 @@ def test_a_missing_label_column_is_named_with_the_columns_there_are(tmp_path):
 def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path, row):
     (tmp_path / "t.csv").write_text(f"{row}\nb.png,nevus\n")
     with pytest.raises(UserError, match="It has 2 columns, whose first row looks like data") as caught:
-        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, True, LIMITS)
     assert not any(cell in str(caught.value) for cell in ("png", "melanoma", "Doe", "4.5"))
 
 
@@ -48,7 +51,7 @@ def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path, row):
 def test_tables_that_hold_nothing_to_read(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_table(TableSpec(path="t.csv", file="file", label="label"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="label"), tmp_path, True, LIMITS)
 
 
 def test_a_table_outside_the_root_needs_an_absolute_path(tmp_path):
@@ -56,8 +59,8 @@ def test_a_table_outside_the_root_needs_an_absolute_path(tmp_path):
     root.mkdir()
     (tmp_path / "t.csv").write_text("file\na.png\n")
     with pytest.raises(UserError, match="leaves the cohort's folder"):
-        read_table(TableSpec(path="../t.csv", file="file"), root, label_wanted=False)
-    assert read_table(TableSpec(path=str(tmp_path / "t.csv"), file="file"), root, label_wanted=False)
+        read_table(TableSpec(path="../t.csv", file="file"), root, False, LIMITS)
+    assert read_table(TableSpec(path=str(tmp_path / "t.csv"), file="file"), root, False, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -123,5 +126,5 @@ def test_a_table_that_matches_nothing_says_what_would():
 
 def test_paths_in_messages_are_the_tables_name_only(tmp_path):
     with pytest.raises(UserError, match=r"the table t\.csv does not exist") as caught:
-        read_table(TableSpec(path="t.csv", file="f"), Path("root"), label_wanted=False)
+        read_table(TableSpec(path="t.csv", file="f"), Path("root"), False, LIMITS)
     assert str(tmp_path) not in str(caught.value)

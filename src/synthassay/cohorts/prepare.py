@@ -74,7 +74,7 @@ def prepare_cohort(
     cohort = Cohort(
         name=spec.name, images=images, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)],
+        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)], joins=found.joins,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort

@@ -9,14 +9,15 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.discovery import discover, selected
+from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
-from synthassay.cohorts.tables import join, read_table, table_path
+from synthassay.cohorts.tables import join, read_table, table_paths
 from synthassay.errors import UserError
-from synthassay.records import Progress, Quarantined
+from synthassay.records import Progress, Quarantined, TableJoin
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -38,10 +39,14 @@ class Survey:
     sources: list[Source]
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    joins: list[TableJoin] = field(default_factory=list)
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
-    """Find the scans, join the table, keep those with a label. Raises :class:`UserError` where none is left."""
+    """Find the scans, ask their paths, join the tables, keep those with a label.
+
+    Raises :class:`UserError` where none is left.
+    """
     paths, refused = discover(root)
     if not paths and not refused:
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
@@ -49,7 +54,10 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     found.refused += refused
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
-    _join_table(found, spec, root)
+    found.sources, unmatched = with_path_facts(found.sources, spec)
+    _join_tables(found, spec, root)
+    found.sources, unwanted = keep(found.sources, spec)
+    found.refused += [*unmatched, *unwanted]
     _note_patients(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
@@ -67,10 +75,8 @@ def nothing_left(what: str, refused: Sequence[Quarantined], spec: CohortSpec) ->
 
 def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resources, progress: Progress) -> Survey:
     found = Survey([])
-    used = set()
-    if spec.table is not None:
-        table = table_path(spec.table, root)
-        used = {table.relative_to(root).as_posix()} if table.is_relative_to(root) else set()
+    tables = [table for part in spec.tables.values() for table in table_paths(part, root)]
+    used = {table.relative_to(root).as_posix() for table in tables if table.is_relative_to(root)}
     wanted = []
     for path in paths:
         if path in used:
@@ -140,16 +146,18 @@ def _without_doubles(found: Survey) -> Survey:
     return found
 
 
-def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
-    if spec.table is None:
-        return
-    labelled = spec.label.source == "table"
-    rows = read_table(spec.table, root, labelled)
-    # A table that names the files of a cohort says which files belong to it; others only add facts.
-    joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
-    found.sources = joined.sources
-    found.refused += joined.refused
-    found.notes += joined.notes
+def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
+    for name, table in spec.tables.items():
+        labelled = spec.label.source == "table" and table.label is not None
+        rows = read_table(table, root, labelled, spec.limits)
+        # A first table that names the files of a cohort says which files belong to it; others only add facts.
+        needed = labelled or (name == "table" and table.join_on == "file")
+        joined = join(found.sources, rows, table, needed, name=name, separator=spec.label.separator,
+                      recode=spec.recode)  # fmt: skip
+        found.sources = joined.sources
+        found.refused += joined.refused
+        found.notes += joined.notes
+        found.joins.append(joined.counts)
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

@@ -18,6 +18,7 @@ from synthassay.records import (
     Predictions,
     Quarantined,
     ScanRecord,
+    TableJoin,
 )
 from synthassay.store.files import write_atomically, write_json
 
@@ -97,7 +98,9 @@ def save_cohort(cohort: Cohort, folder: Path) -> None:
     columns = {f.name: [row[f.name] for row in quarantined] for f in fields(Quarantined)}
     _write_table(folder / "quarantine.parquet", columns)
     facts = {"name": cohort.name, "label": cohort.label, "positive": cohort.positive, "policy": dict(cohort.policy)}
-    write_json(folder / "cohort.json", facts | {"notes": list(cohort.notes), "content_id": cohort.content_id})
+    joins = [asdict(join) for join in cohort.joins]
+    more = {"notes": list(cohort.notes), "joins": joins, "content_id": cohort.content_id}
+    write_json(folder / "cohort.json", facts | more)
 
 
 def load_cohort(folder: Path) -> Cohort:
@@ -112,6 +115,7 @@ def load_cohort(folder: Path) -> Cohort:
         positive=facts["positive"],
         policy=facts["policy"],
         notes=tuple(facts["notes"]),
+        joins=tuple(TableJoin(**join) for join in facts["joins"]),
         splits=_text(pd.read_parquet(folder / "splits.parquet")["split"]),
         records=tuple(ScanRecord(**{str(k): _scalar(v) for k, v in row.items()}) for row in rows),
         quarantined=tuple(Quarantined(**{str(k): str(v) for k, v in row.items()}) for row in quarantined),
