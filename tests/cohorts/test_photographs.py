@@ -10,7 +10,7 @@ from synthassay.scans.unreadable import Unreadable
 def read(tmp_path, scans):
     def through(name: str, **changes):
         spec = scans.images_spec(size=20).model_copy(update=changes)
-        return read_images(tmp_path, describe(name), spec).pixels
+        return read_images(tmp_path, describe(name, spec, ()), spec).pixels
 
     return through
 
@@ -74,4 +74,4 @@ def test_damaged_renamed_and_huge_files_are_refused(tmp_path, scans, read):
     with pytest.raises(Unreadable, match=r"limits\.voxels"):  # the first of its two pages is small
         read("big.tif", limits=limits)
     with pytest.raises(Unreadable, match="not a PNG"):
-        describe("notes.txt")
+        describe("notes.txt", scans.images_spec(), ())

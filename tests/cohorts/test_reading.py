@@ -16,7 +16,7 @@ from synthassay.specs import Resources
 def arguments(image_tree, scans, tmp_path, monkeypatch):
     monkeypatch.setitem(reading.FILES_PER_CHUNK, "images", 3)
     root = image_tree(5)
-    sources = [describe(path) for path in discover(root)[0] if path.endswith(".png")]
+    sources = [describe(path, scans.images_spec(), ()) for path in discover(root)[0] if path.endswith(".png")]
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 

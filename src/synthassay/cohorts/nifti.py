@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
@@ -41,7 +42,7 @@ def describe(root: Path, path: str, spec: CohortSpec, known: frozenset[str]) -> 
     subject, session = (_entity(path, name) for name in ("sub", "ses"))
     patient = subject or path
     study = f"{patient}/{session}" if session else patient
-    mask = _mask_path(path, spec, subject or "", session or "")
+    mask = mask_path(spec.label, path, file_stem(path), subject or "", session or "")
     if mask is not None and mask not in known:
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
     sidecar = (PurePosixPath(path).parent / f"{file_stem(path)}.json").as_posix()
@@ -57,16 +58,6 @@ def _entity(path: str, name: str) -> str | None:
     """The BIDS entity of a path with its prefix, for example ``sub-01``."""
     match = re.search(rf"(?:^|/)({name}-[A-Za-z0-9]+)(?=[/_.])", path)
     return match[1] if match else None
-
-
-def _mask_path(path: str, spec: CohortSpec, subject: str, session: str) -> str | None:
-    if spec.label.source != "mask":
-        return None
-    name = file_stem(path)
-    parts = {"folder": PurePosixPath(path).parent.as_posix(), "name": name, "prefix": name.rpartition("_")[0] or name,
-             "subject": subject, "session": session}  # fmt: skip
-    filled = re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), spec.label.mask)
-    return PurePosixPath(filled).as_posix()
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts import dicom, nifti, photographs
+from synthassay.cohorts import array_files, dicom, nifti, photographs
 from synthassay.cohorts.parallel import ordered_map, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Plane, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
@@ -123,7 +123,7 @@ def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.path, s.mask, *((root / p).stat().st_mtime_ns for p in (s.path, s.mask) if p)) for s in sources]
+    parts = [(s.path, s.mask, *((root / p).stat().st_mtime_ns for p in (s.on_disk, s.mask) if p)) for s in sources]
     reading = spec.model_dump(mode="json", include={"size", "channels", "fit", "limits", "slices", "window", "label"})
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
@@ -160,10 +160,11 @@ def _read_chunk(chunk: _Chunk) -> None:
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages | Quarantined:
     try:
-        for path in (source.path, source.mask):
+        for path in (source.on_disk, source.mask):
             if path:
                 check_size(root / path, spec.limits)
-        return READERS[spec.kind](root, source, spec)
+        read = array_files.read_images if source.array else READERS[spec.kind]
+        return read(root, source, spec)
     except Unreadable as error:
         return error.row(source.path)
     except (OSError, MemoryError) as error:

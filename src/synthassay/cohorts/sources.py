@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root."""
+    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root.
+
+    Of a scan in an array file, ``file`` is the path of the file, ``array`` the name of the array and ``row`` the
+    scan's row; ``path`` then goes on inside the file.
+    """
 
     path: str
     patient: str
@@ -24,6 +28,14 @@ class Source:
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
     along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
+    file: str = ""
+    array: str = ""
+    row: int | None = None
+
+    @property
+    def on_disk(self) -> str:
+        """Path of the file that holds the scan, relative to the root."""
+        return self.file or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

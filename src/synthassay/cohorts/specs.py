@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
-from synthassay.cohorts.table_specs import TableSpec, check_path_facts, shown
+from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
 from synthassay.scans.limits import LimitSpec
 from synthassay.specs import Spec
 
-__all__ = ["IN_DOMAIN", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "NiftiSpec", "SliceSpec", "SplitSpec",
-           "TableSpec", "WindowSpec"]  # fmt: skip
+__all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "NiftiSpec", "SliceSpec",
+           "SplitSpec", "TableSpec", "WindowSpec"]  # fmt: skip
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
@@ -185,6 +185,11 @@ class CohortSpec(Spec):
         """The tables in the order in which they are joined, by the settings' names."""
         return self.table.all if self.table is not None else {}
 
+    @property
+    def array_facts(self) -> tuple[str, ...]:
+        """The facts that array files hold."""
+        return ()
+
     @model_validator(mode="after")
     def _label_has_a_source(self) -> Self:
         tables = self.tables.values()
@@ -193,6 +198,9 @@ class CohortSpec(Spec):
                              "for scans without labels set label.source=none")  # fmt: skip
         if self.label.source == "path" and "(?P<label>" not in self.path_facts:
             raise ValueError("label.source=path needs path_facts with a group (?P<label>...)")
+        if self.label.source == "array" and "label" not in {*self.array_facts}:
+            raise ValueError("label.source=array is for array files, and needs arrays.rows or arrays.attributes to say "
+                             "where the label is: {label: NAME}")  # fmt: skip
         if not self.label.separator and any(table.several_rows == "list" for table in tables):
             raise ValueError("table.several_rows=list needs label.separator, for example |")
         if self.label.source == "mask" and self.kind == "dicom":
@@ -233,8 +241,31 @@ class NiftiSpec(CohortSpec):
         return channels
 
 
+class ArraySpec(Spec):
+    """How array files (NPZ, HDF5) hold images.
+
+    ``images`` names the arrays of images, with ``*`` for what differs between them. ``first_axis`` says what their
+    rows are: ``scans``, each of its own, ``[h, w]``, ``[h, w, 3]`` or a volume ``[d, h, w]``; or ``slices`` of one
+    scan. ``rows`` names arrays with a fact for each row (``*`` stands for the same text as in ``images``), of which
+    ``column`` is read where they have several; ``attributes`` names attributes of an HDF5 file with a fact about all.
+    """
+
+    kind: Literal["arrays"] = "arrays"
+    images: str = Field(default="*_images", min_length=1)
+    first_axis: Literal["scans", "slices"] = "scans"
+    rows: dict[Fact, str] = Field(default_factory=dict)
+    column: int = Field(default=0, ge=0)
+    attributes: dict[Fact, str] = Field(default_factory=dict)
+
+
 class ImagesSpec(CohortSpec):
-    """PNG, JPEG or TIFF images with a table."""
+    """PNG, JPEG or TIFF images, or array files, with a table."""
 
     kind: Literal["images"] = "images"
+    arrays: ArraySpec = Field(default_factory=ArraySpec)
     window: WindowSpec = Field(default=WindowSpec(mode="fixed", low=0, high=255))
+
+    @property
+    def array_facts(self) -> tuple[str, ...]:
+        """The facts that array files hold."""
+        return (*self.arrays.rows, *self.arrays.attributes)

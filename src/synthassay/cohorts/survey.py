@@ -7,17 +7,18 @@ from pathlib import Path
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.discovery import discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
 from synthassay.cohorts.tables import join, read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import Progress, Quarantined, TableJoin
+from synthassay.scans import arrays
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -58,6 +59,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     _join_tables(found, spec, root)
     found.sources, unwanted = keep(found.sources, spec)
     found.refused += [*unmatched, *unwanted]
+    found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
@@ -106,10 +108,16 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
             if spec.kind == "nifti":
                 source, belonging = nifti.describe(root, path, spec, known)
                 extras.update(belonging)
+                extras.update([source.mask] if source.mask else [])
                 masks.add(source.mask)
+                found.sources.append(source)
+            elif isinstance(spec, ImagesSpec) and path.lower().endswith(arrays.SUFFIXES):
+                found.sources += array_files.describe(root, path, spec)
             else:
-                source = photographs.describe(path)
-            found.sources.append(source)
+                source = photographs.describe(path, spec, known)
+                extras.update([source.mask] if source.mask else [])
+                masks.add(source.mask)
+                found.sources.append(source)
         except Unreadable as error:
             found.refused.append(error.row(path))
     found.sources = [source for source in found.sources if source.path not in masks]

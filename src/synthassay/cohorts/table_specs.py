@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import PurePath
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_serializer, model_validator
 
@@ -11,7 +11,8 @@ from synthassay.scans.text import known_suffix
 from synthassay.specs import Spec
 
 JoinOn = Literal["file", "series", "study", "patient"]
-FACTS = ("patient", "study", "series", "label", "site", "device", "view", "age", "sex")
+Fact = Literal["patient", "study", "series", "label", "site", "device", "view", "age", "sex"]
+FACTS: tuple[Fact, ...] = get_args(Fact)
 GENERIC = re.compile(r"[*?/]*")
 
 

@@ -15,6 +15,7 @@ class LimitSpec(Spec):
     kind: Literal["limits"] = "limits"
     file_mib: int = Field(default=4096, ge=1)
     voxels: int = Field(default=1 << 28, ge=1)  # of one file: rows x columns x frames x channels
+    images: int = Field(default=1 << 20, ge=1)  # of one array in an array file
 
 
 def check_size(path: Path, limits: LimitSpec) -> None:
