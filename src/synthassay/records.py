@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -75,7 +75,7 @@ class ScanRecord:
     slice_position: float | None = None  # 0 = first slice of its volume, 1 = last
 
 
-def _checked_columns(owner: object, n: int, columns: Mapping[str, NDArray[Any] | None]) -> None:
+def _checked_columns(owner: object, n: int, columns: Mapping[str, Sized | None]) -> None:
     for name, column in columns.items():
         if column is not None and len(column) != n:
             raise ValueError(f"{type(owner).__name__}.{name} has {len(column)} rows, expected {n}")
@@ -162,17 +162,23 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableJoin:
-    """How a table met the scans. An entry is what its rows for one scan, study or patient say together."""
+class CohortTable:
+    """A small table about a cohort, for its card in the report: what was read, merged, joined or left out.
 
-    table: str  # the setting that describes it: table, table.also.NAME
-    join_on: str
-    rows: int
-    scans_with_row: int
-    scans_without_row: int
-    entries: int
-    entries_without_scan: int
-    contradicted: int  # entries whose rows differ in label or patient; their scans are not used
+    ``rows`` are texts, one for each of ``columns``; no id and no path is among them. ``patients`` counts the patients
+    behind each row: a release withholds rows of few patients, and a table that does not say altogether.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    patients: tuple[int, ...] | None = None
+    note: str = ""  # one sentence above the table
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"a row of the table {self.title!r} has not one text for each of its columns")
+        _checked_columns(self, len(self.rows), {"patients": self.patients})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +194,7 @@ class Cohort:
     policy: Mapping[str, Any]  # the written intensity policy: window, percentiles, where taken, size, bits
     quarantined: Sequence[Quarantined] = ()
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
-    joins: Sequence[TableJoin] = ()  # in the order in which the tables were joined
+    tables: Sequence[CohortTable] = ()  # how the scans were read
     _taken: dict[tuple[Split, ...], ImageSet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

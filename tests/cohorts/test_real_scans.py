@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from synthassay.cohorts.dicom import read_header, read_images
+from synthassay.cohorts.dicom_sources import read_images, read_source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, LabelSpec
 
 ROOT = Path(__file__).parents[2]
@@ -53,10 +53,10 @@ def test_four_manufacturers_are_read_without_labels(prepare):
 
 
 def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monkeypatch):
-    monkeypatch.setattr("synthassay.cohorts.dicom._refusal", lambda header, spec: None)  # the image is a mosaic
+    monkeypatch.setattr("synthassay.cohorts.dicom_sources._refusal", lambda header, spec: None)  # the image is a mosaic
     spec = DicomSpec(name="vendors", size=384, label=LabelSpec(source="none"))
     folder = DATA / "dicom_vendors" / "siemens_trio_transfer_syntaxes"
     pixels = []
     for number in (1, 2, 3, 4, 7, 9):  # little endian (explicit, implicit), big endian, RLE, JPEG-LS, JPEG 2000
-        pixels.append(read_images(folder, read_header(folder, f"{number}.dcm", spec), spec).pixels)
+        pixels.append(read_images(folder, read_source(folder, f"{number}.dcm", spec), spec).pixels)
     assert all(np.array_equal(other, pixels[0]) for other in pixels[1:])

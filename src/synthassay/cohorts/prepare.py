@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom import place_in_series
+from synthassay.cohorts.dicom_sources import place_in_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
 from synthassay.cohorts.labels import Classes, labels_of
@@ -74,7 +74,7 @@ def prepare_cohort(
     cohort = Cohort(
         name=spec.name, images=images, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)], joins=found.joins,
+        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)], tables=found.tables,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort

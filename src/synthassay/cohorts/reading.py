@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts import array_files, dicom, nifti, photographs
+from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.parallel import ordered_map, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Plane, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
@@ -29,7 +29,7 @@ from synthassay.specs import Resources, digest_of
 VERSION = 1  # of the readers: raise it when a reader gives other pixels
 FILES_PER_CHUNK = {"dicom": 128, "nifti": 4, "images": 256}
 HEADERS_PER_TASK = 256
-READERS = {"dicom": dicom.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
+READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _headers(task: _Headers) -> list[Source | Quarantined]:
     answers: list[Source | Quarantined] = []
     for path in task.paths:
         try:
-            answers.append(dicom.read_header(task.root, path, task.spec))
+            answers.append(dicom_sources.read_source(task.root, path, task.spec))
         except Unreadable as error:
             answers.append(error.row(path))
         except (OSError, MemoryError) as error:

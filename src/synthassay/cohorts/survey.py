@@ -15,9 +15,9 @@ from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
-from synthassay.cohorts.tables import join, read_table, table_paths
+from synthassay.cohorts.tables import join, joins_table, read_table, table_paths
 from synthassay.errors import UserError
-from synthassay.records import Progress, Quarantined, TableJoin
+from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans import arrays
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
@@ -40,7 +40,7 @@ class Survey:
     sources: list[Source]
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    joins: list[TableJoin] = field(default_factory=list)
+    tables: list[CohortTable] = field(default_factory=list)
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -155,6 +155,7 @@ def _without_doubles(found: Survey) -> Survey:
 
 
 def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
+    counts = []
     for name, table in spec.tables.items():
         labelled = spec.label.source == "table" and table.label is not None
         rows = read_table(table, root, labelled, spec.limits)
@@ -165,7 +166,9 @@ def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
         found.sources = joined.sources
         found.refused += joined.refused
         found.notes += joined.notes
-        found.joins.append(joined.counts)
+        counts.append(joined.counts)
+    if counts:
+        found.tables.append(joins_table(counts))
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

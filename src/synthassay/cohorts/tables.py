@@ -11,7 +11,7 @@ from synthassay.cohorts.facts import Recode, attach
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.table_specs import FACTS, JoinOn, TableSpec
 from synthassay.errors import UserError
-from synthassay.records import Quarantined, TableJoin
+from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.tables import read_frame
 from synthassay.scans.text import table_value
@@ -29,6 +29,21 @@ IN_BRACES = re.compile(r"\{([^{}]+)\}")
 FOLDER = "folder"  # of a table that is read from several files: the name of the folder in which each lies
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinCounts:
+    """How a table met the scans. An entry is what its rows for one scan, study or patient say together."""
+
+    table: str  # the setting that describes it: table, table.also.NAME
+    join_on: str
+    rows: int
+    scans_with_row: int
+    scans_without_row: int
+    patients_with_row: int
+    entries: int
+    entries_without_scan: int
+    contradicted: int  # entries whose rows differ in label or patient; their scans are not used
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """Scans with what the table says about them, those that are not used, sentences, and the counts."""
@@ -36,7 +51,7 @@ class Joined:
     sources: list[Source]
     refused: list[Quarantined]
     notes: list[str]
-    counts: TableJoin
+    counts: JoinCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +213,17 @@ def join(
                                        reason="the table has no row for it"))  # fmt: skip
         else:
             kept.append(source if spec.no_row is None else attach(source, {"label": spec.no_row}, NO_CODES))
-    counts = TableJoin(
+    people = {source.patient for source, key in zip(sources, keys, strict=True) if key in entries.by_key}
+    counts = JoinCounts(
         table=name, join_on=spec.join_on, rows=len(rows), scans_with_row=len(sources) - without,
         scans_without_row=without, entries=len(entries.by_key),
+        patients_with_row=len(people),
         entries_without_scan=len(entries.by_key.keys() - set(keys)), contradicted=len(entries.conflicts & set(keys)),
     )  # fmt: skip
     return Joined(kept, refused, _notes(counts, entries.blanked), counts)
 
 
-def _notes(counts: TableJoin, blanked: int) -> list[str]:
+def _notes(counts: JoinCounts, blanked: int) -> list[str]:
     table = "the table" if counts.table == "table" else f"cohort.{counts.table}"
     notes = []
     if counts.entries_without_scan:
@@ -215,6 +232,20 @@ def _notes(counts: TableJoin, blanked: int) -> list[str]:
         notes.append(f"Rows of {table} for the same {counts.join_on} disagree on {blanked:,} facts, which are left "
                      "out.")  # fmt: skip
     return notes
+
+
+def joins_table(joins: Sequence[JoinCounts]) -> CohortTable:
+    """How many scans and entries of each table found one another."""
+    columns = ("Table", "Joined on", "Rows", "Scans with a row", "Scans without", "Entries without a scan",
+               "Entries that contradict themselves")  # fmt: skip
+    rows = tuple(
+        (join.table, join.join_on, *(f"{count:,}" for count in (
+            join.rows, join.scans_with_row, join.scans_without_row, join.entries_without_scan, join.contradicted)))
+        for join in joins
+    )  # fmt: skip
+    return CohortTable(title="Joins", columns=columns, rows=rows,
+                       patients=tuple(join.patients_with_row for join in joins),
+                       note="How the tables about the scans were joined to them.")  # fmt: skip
 
 
 def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: TableSpec, name: str) -> str:

@@ -10,13 +10,12 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_rescale
-from pydicom.pixels.utils import pixel_array
 
 from synthassay.generators.external_specs import ExternalSpec
+from synthassay.scans.dicom import pixels as dicom
+from synthassay.scans.dicom.header import read_header
+from synthassay.scans.limits import LimitSpec
 from synthassay.scans.pictures import SUFFIXES as PICTURES
 from synthassay.scans.pictures import read_pictures
 from synthassay.scans.unreadable import Unreadable
@@ -27,12 +26,6 @@ Planes = list[NDArray[np.float32] | NDArray[np.float64]]
 
 VOLUMES = (".nii", ".nii.gz")
 AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
-_DEFLATED = (  # transfer syntaxes whose content may inflate without bound before a header can be checked
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.4.95",
-    "1.2.840.10008.1.2.4.205",
-    "1.2.840.10008.1.2.8.1",
-)
 _TOO_LARGE = "more values than generator.max_values; it was not decoded"
 
 
@@ -121,46 +114,7 @@ def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes
 
 
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    if str(read_file_meta_info(path).get("TransferSyntaxUID", "")).strip() in _DEFLATED:
-        raise Unreadable("TransferSyntaxUID", "deflated", "deflated DICOM is not read; save it without deflation")
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    counts = [int(header.get(k) or 0) for k in ("Rows", "Columns")]
-    counts += [int(header.get(k) or 1) for k in ("NumberOfFrames", "SamplesPerPixel")]
-    if not all(counts):
-        raise Unreadable("Rows, Columns", "absent", "the DICOM file holds no image")
-    _refuse_large(math.prod(counts), spec, "Rows, Columns, NumberOfFrames")
-    dataset = pydicom.dcmread(path)
-    try:
-        frames = pixel_array(dataset)
-    except (NotImplementedError, RuntimeError) as error:
-        if isinstance(error, NotImplementedError) or "missing dependencies" in str(error):
-            raise Unreadable(
-                "TransferSyntaxUID", "unsupported", "no decoder for this compression is installed"
-            ) from error
-        raise
-    return window(_rescaled(frames, dataset), policy)
-
-
-def _rescaled(frames: NDArray[Any], dataset: Any) -> Planes:
-    """Frames in rescaled units, MONOCHROME1 inverted within the stored range; colour in 0 to 255."""
-    photometric, bits = dataset.PhotometricInterpretation, int(dataset.BitsStored)
-    if photometric == "PALETTE COLOR":
-        frames = apply_color_lut(frames, dataset)
-        bits = 8 * frames.dtype.itemsize
-    colour = photometric == "PALETTE COLOR" or int(dataset.SamplesPerPixel) == 3
-    stack = frames[None] if frames.ndim == (3 if colour else 2) else frames
-    if colour:
-        scaled = stack[..., :3].astype(np.float32) * np.float32(255 / (2**bits - 1))
-        return list(np.moveaxis(scaled, -1, 1))
-    if photometric == "MONOCHROME1":
-        stack = (-1 if int(dataset.PixelRepresentation) == 1 else 2**bits - 1) - stack.astype(np.int64)
-    return [_in_units(frame, dataset, index)[None] for index, frame in enumerate(stack)]
-
-
-def _in_units(frame: NDArray[Any], dataset: Any, index: int) -> NDArray[np.float32]:
-    """One frame in rescaled units; an enhanced file says how for each frame, or for all, in a functional group."""
-    own, shared = dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")
-    for group in (*(own[index : index + 1] if own else ()), *(shared or ())):
-        if group.get("PixelValueTransformationSequence"):
-            return np.asarray(apply_rescale(frame, group.PixelValueTransformationSequence[0]), np.float32)
-    return np.asarray(apply_modality_lut(frame, dataset), np.float32)
+    limits = LimitSpec(voxels=spec.max_values)
+    read_header(path, limits)  # refuses what is too large before its pixels are in memory
+    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits)]
+    return window([frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0) for frame in frames], policy)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.records import MetricResult, Origin
+from synthassay.records import CohortTable, MetricResult, Origin
 
 Audience = Literal["internal", "release"]
 
@@ -111,6 +111,7 @@ class CohortSummary:
     policy: Mapping[str, Any] = field(default_factory=dict)  # the written intensity policy
     external: Sequence[str] = ()  # sites or devices kept out
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
+    tables: Sequence[CohortTable] = ()  # how the scans were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from synthassay.reports.account import (
     count_tables,
     flat_facts,
     quarantine_table,
+    reading_tables,
     result_tables,
     timing_table,
 )
@@ -45,6 +46,7 @@ class CohortCard:
     policy: Facts
     counts: Sequence[Table]
     notes: Sequence[str]
+    tables: Sequence[tuple[Table, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def page_of(data: ReportData, results: Results) -> Page:
     """The page of ``data``, which is fit for its audience already."""
     cohort = CohortCard(
         facts=cohort_facts(data), policy=list(flat_facts(data.cohort.policy)), counts=count_tables(data.cohort.counts),
-        notes=[clean(note) for note in data.cohort.notes],
+        notes=[clean(note) for note in data.cohort.notes], tables=reading_tables(data.cohort.tables),
     )  # fmt: skip
     return Page(
         title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],

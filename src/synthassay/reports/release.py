@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from synthassay.records import MetricResult
+from synthassay.records import CohortTable, MetricResult
 from synthassay.reports.data import CohortCount, ReportData, SetSummary
 
 MIN_PUBLISHED_PATIENTS = 11  # cells of fewer patients are withheld, as statistical offices and EMA's 0.09 rule do
@@ -33,8 +33,9 @@ def for_audience(data: ReportData) -> ReportData:
     if data.audience == "internal":
         return data
     cohort = replace(
-        data.cohort, counts=_published_counts(data.cohort.counts), notes=(NOTES_WITHHELD,) if data.cohort.notes else ()
-    )
+        data.cohort, counts=_published_counts(data.cohort.counts), notes=(NOTES_WITHHELD,) if data.cohort.notes else (),
+        tables=tuple(_published_table(table, table.patients) for table in data.cohort.tables if table.patients),
+    )  # fmt: skip
     quarantine = {reason: n for reason, n in data.quarantine.items() if n >= MIN_PUBLISHED_PATIENTS}
     return replace(
         data, cohort=cohort, sets=tuple(map(_published_set, data.sets)), results=publishable(data.results), grids=(),
@@ -79,6 +80,16 @@ def _published_counts(counts: Sequence[CohortCount]) -> tuple[CohortCount, ...]:
         sizes = {row: row.patients or 0 for row in counts if row.column == column and row.patients != 0}
         hidden |= _suppressed(sizes, (row for row in sizes if row.patients is None or _few(row.patients)))
     return tuple(replace(row, patients=None, images=None) if row in hidden else row for row in counts)
+
+
+def _published_table(table: CohortTable, patients: Sequence[int]) -> CohortTable:
+    """``table`` without the rows of few patients and those that would give them away."""
+    hidden = _suppressed(dict(enumerate(patients)), (i for i, n in enumerate(patients) if _few(n)))
+    kept = [i for i in range(len(table.rows)) if i not in hidden]
+    rows = tuple(table.rows[i] for i in kept)
+    if hidden:
+        rows += (("withheld", *[""] * (len(table.columns) - 1)),)
+    return replace(table, rows=rows, patients=None)
 
 
 def _published_set(item: SetSummary) -> SetSummary:

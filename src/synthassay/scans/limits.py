@@ -22,3 +22,10 @@ def check_size(path: Path, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for a file of more than ``limits.file_mib``."""
     if path.stat().st_size > limits.file_mib << 20:
         raise Unreadable("file", "too large", "more than cohort.limits.file_mib")
+
+
+def check_values(count: int, limits: LimitSpec, field: str) -> None:
+    """Raises :class:`Unreadable` for a file that claims more than ``limits.voxels`` values."""
+    if count > limits.voxels:
+        reason = "more values than cohort.limits.voxels (of an external set: generator.max_values)"
+        raise Unreadable(field, f"{count} values", reason)

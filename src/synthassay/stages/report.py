@@ -17,7 +17,7 @@ from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 
-VERSION = 2
+VERSION = 3
 FILES = ("report.html", "results.json", "results.parquet")
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from synthassay.records import (
     Cohort,
+    CohortTable,
     FeatureSet,
     ImageSet,
     MetricResult,
     Predictions,
     Quarantined,
     ScanRecord,
-    TableJoin,
 )
 from synthassay.store.files import write_atomically, write_json
 
@@ -98,9 +98,8 @@ def save_cohort(cohort: Cohort, folder: Path) -> None:
     columns = {f.name: [row[f.name] for row in quarantined] for f in fields(Quarantined)}
     _write_table(folder / "quarantine.parquet", columns)
     facts = {"name": cohort.name, "label": cohort.label, "positive": cohort.positive, "policy": dict(cohort.policy)}
-    joins = [asdict(join) for join in cohort.joins]
-    more = {"notes": list(cohort.notes), "joins": joins, "content_id": cohort.content_id}
-    write_json(folder / "cohort.json", facts | more)
+    facts |= {"notes": list(cohort.notes), "tables": [asdict(table) for table in cohort.tables]}
+    write_json(folder / "cohort.json", facts | {"content_id": cohort.content_id})
 
 
 def load_cohort(folder: Path) -> Cohort:
@@ -115,11 +114,18 @@ def load_cohort(folder: Path) -> Cohort:
         positive=facts["positive"],
         policy=facts["policy"],
         notes=tuple(facts["notes"]),
-        joins=tuple(TableJoin(**join) for join in facts["joins"]),
+        tables=tuple(_cohort_table(table) for table in facts["tables"]),
         splits=_text(pd.read_parquet(folder / "splits.parquet")["split"]),
         records=tuple(ScanRecord(**{str(k): _scalar(v) for k, v in row.items()}) for row in rows),
         quarantined=tuple(Quarantined(**{str(k): str(v) for k, v in row.items()}) for row in quarantined),
     )
+
+
+def _cohort_table(facts: dict[str, Any]) -> CohortTable:
+    """What JSON made lists of is tuples again."""
+    rows = tuple(tuple(row) for row in facts["rows"])
+    patients = None if facts["patients"] is None else tuple(facts["patients"])
+    return CohortTable(**facts | {"columns": tuple(facts["columns"]), "rows": rows, "patients": patients})
 
 
 def _scalar(value: Any) -> Any:

@@ -1,0 +1,13 @@
+"""Functional groups: where enhanced multi-frame files say per frame what others say once."""
+
+from typing import Any
+
+
+def functional(dataset: Any, index: int, sequence: str) -> Any | None:
+    """The item of an enhanced file's functional group for one frame: its own, else the shared one, else None."""
+    own, shared = dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")
+    for groups in ([own[index]] if own and index < len(own) else [], shared or []):
+        for group in groups:
+            if group.get(sequence):
+                return group.get(sequence)[0]
+    return None
