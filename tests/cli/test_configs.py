@@ -35,6 +35,7 @@ def test_every_experiment_composes_with_every_budget(experiment: str, budget: st
 @pytest.mark.parametrize("cohort", names("cohort"))
 def test_every_cohort_is_built_and_its_key_holds_no_path(cohort: str) -> None:
     spec = specs_of(f"cohort={cohort}", "cohort.root=/secret/place")["cohort"]
+    assert spec.name == cohort
     assert "secret" not in canonical_json(spec.to_key())
 
 

@@ -2,13 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from pydantic import ValidationError
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.specs import (
-    CohortSpec,
     DicomSpec,
     ImagesSpec,
     LabelSpec,
@@ -22,17 +19,12 @@ from synthassay.specs import digest_of
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def shipped(name: str, *overrides: str) -> CohortSpec:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
-
-
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("dicom", DicomSpec), ("nifti", NiftiSpec), ("images", ImagesSpec), ("lgg_mri", NiftiSpec),
      ("ham10000", ImagesSpec), ("phantom", DicomSpec)],
 )  # fmt: skip
-def test_every_shipped_cohort_is_a_valid_spec_called_after_its_file(name, kind):
+def test_every_shipped_cohort_is_a_valid_spec_called_after_its_file(shipped, name, kind):
     spec = shipped(name)
     assert type(spec) is kind
     assert (spec.name, spec.root) == (name, None)
@@ -45,7 +37,7 @@ def test_the_files_to_learn_from_show_every_field(name, kind):
     assert missing == []
 
 
-def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospitals():
+def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospitals(shipped):
     spec = shipped("phantom")
     assert isinstance(spec, DicomSpec)
     assert spec.phantom is not None
@@ -54,12 +46,12 @@ def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospital
     assert set(spec.split.external_sites) < hospitals
 
 
-def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line():
+def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line(shipped):
     spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
     assert spec.table is None
 
 
-def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is():
+def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is(shipped):
     key = digest_of(shipped("dicom").to_key())
     assert digest_of(shipped("dicom", "cohort.root=/data", "cohort.key_file=/k").to_key()) == key
     for change in ("cohort.size=32", "cohort.split.seed=1", "cohort.window.low=1", "cohort.table.label=x",

@@ -61,7 +61,7 @@ def _excel(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
         if sheet not in book.sheet_names and not (isinstance(sheet, int) and sheet < len(book.sheet_names)):
             raise UserError(f"the table {path.name} has no sheet {sheet!r}; it has {len(book.sheet_names)}.\n"
                             "Set cohort.table.sheet to the name of one, or to its number from 0.")  # fmt: skip
-        return book.parse(sheet, dtype=str, keep_default_na=False)
+        return pd.read_excel(book, sheet_name=sheet, dtype=str, keep_default_na=False)
 
 
 def _inflated(path: Path, max_bytes: int) -> bytes:
