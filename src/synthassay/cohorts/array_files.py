@@ -14,7 +14,7 @@ from synthassay.cohorts.facts import attach
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
-from synthassay.scans.arrays import ArrayInfo, list_arrays, read_attributes, read_row, read_texts
+from synthassay.scans.arrays import ArrayInfo, check_array, list_arrays, read_attributes, read_row, read_texts
 from synthassay.scans.limits import check_size
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
@@ -23,20 +23,21 @@ from synthassay.scans.unreadable import Unreadable
 def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
     """A source for each scan in one array file; ``FILE/ARRAY/ROW`` is its path. Raises :class:`Unreadable`."""
     check_size(root / path, spec.limits)
-    arrays = list_arrays(root / path, spec.limits)
+    arrays = list_arrays(root / path)
     images = [arrays[name] for name in arrays if fnmatchcase(name, spec.arrays.images)]
     if not images:
         raise Unreadable("arrays", f"{len(arrays)} others", "no array is called as cohort.arrays.images says")
     common = _attributes(root / path, spec.arrays)
     found: list[Source] = []
     for info in images:
+        check_array(info, spec.limits)
         name = f"{path}/{info.name}" if len(images) > 1 or spec.arrays.first_axis == "scans" else path
         if spec.arrays.first_axis == "slices":
             found.append(_source(name, path, info, None, common, spec))
             continue
         if info.shape[0] > spec.limits.images:
             raise Unreadable("shape", f"{info.shape[0]} images", "more than cohort.limits.images")
-        columns = _columns(root / path, info, arrays, spec.arrays)
+        columns = _columns(root / path, info, arrays, spec)
         for row in range(info.shape[0]):
             facts = common | {fact: texts[row] for fact, texts in columns.items()}
             found.append(_source(f"{name}/{row:06d}", path, info, row, facts, spec))
@@ -56,18 +57,19 @@ def _attributes(path: Path, spec: ArraySpec) -> dict[str, str]:
     return {fact: written[name] for fact, name in spec.attributes.items() if name in written}
 
 
-def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec: ArraySpec) -> dict[str, list[str]]:
+def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec: ImagesSpec) -> dict[str, list[str]]:
     """The texts of each fact for the rows of one array of images; ``*`` is what it is in the name of the images."""
-    before, _, after = spec.images.partition("*")
-    star = info.name[len(before) : len(info.name) - len(after)] if "*" in spec.images else ""
+    before, _, after = spec.arrays.images.partition("*")
+    star = info.name[len(before) : len(info.name) - len(after)]
     columns: dict[str, list[str]] = {}
-    for fact, pattern in spec.rows.items():
+    for fact, pattern in spec.arrays.rows.items():
         name = pattern.replace("*", star)
         if name not in arrays:
             raise Unreadable(
                 "arrays", f"no array for the {fact}", "an array that cohort.arrays.rows names is not there"
             )
-        columns[fact] = read_texts(path, arrays[name], spec.column)
+        check_array(arrays[name], spec.limits)
+        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
         if len(columns[fact]) != info.shape[0]:
             raise Unreadable("arrays", f"{len(columns[fact])} rows for {info.shape[0]} images",
                              f"the array of the {fact} has another length than the images")  # fmt: skip
@@ -77,7 +79,7 @@ def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec:
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The image or volume of one row, or all rows as slices. Raises :class:`Unreadable`."""
     path = root / source.on_disk
-    info = list_arrays(path, spec.limits)[source.array]
+    info = list_arrays(path)[source.array]
     if source.row is None:
         if info.row_values * info.shape[0] > spec.limits.voxels:
             raise Unreadable("shape", f"{info.row_values * info.shape[0]} values", "more than cohort.limits.voxels")
@@ -105,8 +107,8 @@ def _values(stored: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _is_volume(values: NDArray[np.float32]) -> bool:
-    """``[d, h, w]`` or ``[d, h, w, c]``; three axes of which the last has length 1 or 3 are a picture."""
-    return values.ndim == 4 or (values.ndim == 3 and values.shape[2] not in (1, 3))
+    """``[d, h, w]`` or ``[d, h, w, c]``; three axes of which the last is as short as channels are a picture."""
+    return values.ndim == 4 or (values.ndim == 3 and values.shape[2] > 4)
 
 
 def _image(values: NDArray[np.float32]) -> NDArray[np.float32]:

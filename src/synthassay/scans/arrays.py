@@ -42,17 +42,22 @@ class ArrayInfo:
         return math.prod(self.shape[1:])
 
 
-def list_arrays(path: Path, limits: LimitSpec) -> dict[str, ArrayInfo]:
-    """The arrays of a file by name, those of no readable type left out. Raises :class:`Unreadable`."""
+def list_arrays(path: Path) -> dict[str, ArrayInfo]:
+    """The arrays of a file by name, from headers alone; those of no readable type are left out.
+
+    Raises :class:`Unreadable`.
+    """
     with _explained():
-        found = _listed(path, path.stat().st_mtime_ns)
-    for info in found.values():
-        size = math.prod(info.shape) * info.dtype.itemsize
-        if size > limits.file_mib << 20:
-            raise Unreadable("shape", f"an array of {size >> 20} MiB", "more than cohort.limits.file_mib")
-        if info.row_values > limits.voxels:
-            raise Unreadable("shape", f"{info.row_values} values", "more than cohort.limits.voxels")
-    return found
+        return _listed(path, path.stat().st_mtime_ns)
+
+
+def check_array(info: ArrayInfo, limits: LimitSpec) -> None:
+    """Raises :class:`Unreadable` for an array, or a row of one, that is larger than ``limits``."""
+    if info.row_values > limits.voxels:
+        raise Unreadable("shape", f"{info.row_values} values", "more than cohort.limits.voxels")
+    size = math.prod(info.shape) * info.dtype.itemsize
+    if size > limits.file_mib << 20:
+        raise Unreadable("shape", f"an array of {size >> 20} MiB", "more than cohort.limits.file_mib")
 
 
 def read_row(path: Path, info: ArrayInfo, row: int) -> NDArray[Any]:
