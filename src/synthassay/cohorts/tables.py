@@ -73,10 +73,16 @@ def table_paths(spec: TableSpec, root: Path) -> list[Path]:
             f"table.path={spec.path} leaves the cohort's folder.\nGive a path inside it, or an absolute one."
         )
     if not found or not all(file.is_file() for file in found):
-        raise UserError(f"the table {spec.path} does not exist under {root}.\n"
-                        "Set cohort.table.path to the CSV, TSV, Parquet or Excel file that describes the scans; for "
-                        "scans without labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
+        raise UserError(f"the table {spec.path} does not exist under {root}.\n{_without(spec)}")
     return found
+
+
+def _without(spec: TableSpec) -> str:
+    """What to do where a table is missing."""
+    if spec.label is None:
+        return "Put it there or set its path; to go without it, set cohort.table=null or ~cohort.table.also.NAME."
+    return ("Set cohort.table.path to the CSV, TSV, Parquet or Excel file that describes the scans; for scans without "
+            "labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
 
 
 def _glob(path: Path) -> Iterable[Path]:
