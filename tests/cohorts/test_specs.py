@@ -16,6 +16,7 @@ from synthassay.cohorts.specs import (
 )
 from synthassay.specs import digest_of
 
+LISTING = TableSpec(path="t.csv", file="f", label="y", several_rows="list")
 CONF = Path(__file__).parents[2] / "conf"
 
 
@@ -79,6 +80,15 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
     assert digest_of(spec.model_copy(update={"exclude": ("*Roe*", "*.Doe")}).to_key()) != digest_of(key)
 
 
+def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_key():
+    one, two = (TableSpec(path=path, file="f") for path in ("b", "c"))
+    keys = [TableSpec(path="a", file="f", also=also).to_key() for also in ({"x": one, "y": two}, {"y": two, "x": one})]
+    assert digest_of(keys[0]) != digest_of(keys[1])
+    patterns = [NiftiSpec(name="x", label=LabelSpec(source="none"), path_facts=f"Doe(?P<patient>{p})") for p in "ab"]
+    assert digest_of(patterns[0].to_key()) != digest_of(patterns[1].to_key())
+    assert "Doe" not in repr(patterns[0].to_key())
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -94,6 +104,24 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
         (lambda: ImagesSpec(name="x"), "needs table.path"),
         (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
+        (lambda: LabelSpec(names=("a", "b"), values=(("0", "1"), ("1",))), "must not repeat"),
+        (
+            lambda: TableSpec(path="t", file="f", label="y", also={"b": TableSpec(path="u", file="f", label="z")}),
+            "only one table can have a label",
+        ),
+        (
+            lambda: TableSpec(path="t", file="f", also={"b": TableSpec(path="u", file="f", also={"c": LISTING})}),
+            "list all of them in the first",
+        ),
+        (lambda: ImagesSpec(name="x", table=LISTING), r"several_rows=list needs label\.separator"),
+        (lambda: TableSpec(path="t", file="f", match_file="last"), "pattern"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="path")), "needs path_facts with a group"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="array")), "needs arrays.rows"),
+        (lambda: NiftiSpec(name="x", label=LabelSpec(source="array")), "is for array files"),
+        (lambda: DicomSpec(name="x", label=LabelSpec(source="mask", mask="m.nii")), "NIfTI volumes or pictures"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), path_facts="(?P<x>"), "not a regular expression"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), path_facts="(?P<ward>x)"), "needs named groups"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), recode={"patient": {"a": "b"}}), "site"),
         (lambda: ImagesSpec(name="../x", label=LabelSpec(source="none")), "pattern"),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec
@@ -10,7 +11,7 @@ from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import age_of, clean, sex_of
 
-Recode = Mapping[str, Mapping[str, str]]
+Recode = Mapping[Any, Mapping[str, str]]  # by the name of a fact
 
 
 def attach(source: Source, facts: Mapping[str, str], recode: Recode) -> Source:

@@ -14,6 +14,7 @@ __all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "L
            "SplitSpec", "TableSpec", "WindowSpec"]  # fmt: skip
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Group = Literal["site", "device", "view", "sex"]
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 
 
@@ -158,8 +159,8 @@ class CohortSpec(Spec):
     label: LabelSpec = Field(default_factory=LabelSpec)
     table: TableSpec | None = None
     path_facts: str = ""
-    recode: dict[str, dict[str, str]] = Field(default_factory=dict)
-    keep: dict[Literal["site", "device", "view", "sex"], tuple[str, ...]] = Field(default_factory=dict)
+    recode: dict[Group, dict[str, str]] = Field(default_factory=dict)
+    keep: dict[Group, tuple[str, ...]] = Field(default_factory=dict)
     split: SplitSpec = Field(default_factory=SplitSpec)
     slices: SliceSpec = Field(default_factory=SliceSpec)
     limits: LimitSpec = Field(default_factory=LimitSpec)
