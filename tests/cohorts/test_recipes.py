@@ -190,6 +190,21 @@ def acdc(root: Path, scans: SimpleNamespace) -> None:
         (folder / "Info.cfg").write_text(f"ED: 1\nES: 12\nGroup: {group}\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n")
 
 
+def mnms(root: Path, scans: SimpleNamespace) -> None:
+    rows = []
+    for n in range(18):
+        code, part = f"A{n}S9V9"[-6:], ("Training/Labeled", "Validation", "Testing")[n % 3]
+        phases = np.stack([scans.texture(n, phase, shape=(16, 18, 3)) for phase in range(4)], axis=3)
+        scans.volume(root / part / code / f"{code}_sa.nii.gz", phases.astype(np.float32))
+        scans.volume(root / part / code / f"{code}_sa_gt.nii.gz", np.zeros((16, 18, 3, 4), np.uint8))
+        centre = 1 + n % 2
+        rows.append({"": n, "External code": code, "VendorName": ("Siemens", "Philips")[centre - 1],
+                     "Vendor": "AB"[centre - 1], "Centre": centre, "ED": 0, "ES": 9, "Age": 55.0,
+                     "Pathology": ("NOR", "HCM", "DCM")[n // 2 % 3], "Sex": "MF"[n % 2], "Height": 167.0,
+                     "Weight": 84.0})  # fmt: skip
+    write_csv(root / "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv", rows)
+
+
 def camelyon17_wilds(root: Path, _: SimpleNamespace) -> None:
     rows = []
     for n in range(18):
@@ -270,6 +285,7 @@ CASES = [
          {"T1"}, {"Philips 1.5 T", "Philips 3 T", "GE 1.5 T"}),
     Case(fastmri, 12, {"no meniscus tear": 32, "meniscus tear": 16}, views={"CORPD_FBK", "CORPDFS_FBK"}),
     Case(acdc, 12, {"normal": 24, "diseased": 48}),
+    Case(mnms, 18, {"normal": 18, "diseased": 36}, {"centre 1", "centre 2"}, devices={"Siemens", "Philips"}),
     Case(camelyon17_wilds, 18, {"no tumour": 18, "tumour": 18}, {"centre 0", "centre 1", "centre 2"},
          external={"centre 2"}),
     Case(ham10000_dataverse, 12, {"benign": 16, "malignant": 8},

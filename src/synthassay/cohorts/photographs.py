@@ -26,7 +26,7 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> Source:
     """
     if not path.lower().endswith(SUFFIXES):
         raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG or TIFF file")
-    mask = mask_path(spec.label, path, PurePosixPath(path).stem)
+    mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
     if mask is not None and mask not in known:
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
     return Source(path=path, patient=path, study=path, series=path, mask=mask)

@@ -1,14 +1,16 @@
 """What is in a folder: which files are scans of the cohort, and what is known about each before its pixels are read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import array_files, nifti, photographs
-from synthassay.cohorts.discovery import discover, selected
+from synthassay.cohorts.copies import without_copies
+from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
+from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
@@ -41,6 +43,7 @@ class Survey:
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[CohortTable] = field(default_factory=list)
+    stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -53,6 +56,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
     found = _files(spec, root, paths, resources, progress)
     found.refused += refused
+    _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     found.sources, unmatched = with_path_facts(found.sources, spec)
@@ -61,6 +65,8 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     found.refused += [*unmatched, *unwanted]
     found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
+    if spec.kind == "dicom":
+        _sort_series(found)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -91,37 +97,60 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
     if isinstance(spec, DicomSpec):
         _check_keywords(spec)
         found.sources, refused = read_headers(root, wanted, spec, resources, progress)
-        found.refused += refused
-        return _without_doubles(found)
+        found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
+        found.refused += [*refused, *copies]
+        return found
     extras = _describe(spec, root, wanted, paths, found)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
 
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
-    """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    known = frozenset(paths)
+    """Sources for volumes, pictures or arrays; returns the files that belong to them, such as masks and sidecars."""
+    describe = _describer(spec, root, paths)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            if spec.kind == "nifti":
-                source, belonging = nifti.describe(root, path, spec, known)
-                extras.update(belonging)
-                extras.update([source.mask] if source.mask else [])
-                masks.add(source.mask)
-                found.sources.append(source)
-            elif isinstance(spec, ImagesSpec) and path.lower().endswith(arrays.SUFFIXES):
-                found.sources += array_files.describe(root, path, spec)
-            else:
-                source = photographs.describe(path, spec, known)
-                extras.update([source.mask] if source.mask else [])
-                masks.add(source.mask)
-                found.sources.append(source)
+            sources, belonging = describe(path)
         except Unreadable as error:
             found.refused.append(error.row(path))
+            continue
+        found.sources += sources
+        extras.update(belonging)
+        masks.update(source.mask for source in sources)
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
+
+
+def _describer(
+    spec: CohortSpec, root: Path, paths: Sequence[str]
+) -> Callable[[str], tuple[list[Source], tuple[str, ...]]]:
+    """From a path to the scans in the file and the other files that belong to them."""
+    if not isinstance(spec, ImagesSpec):
+        folder = nifti.NiftiFolder(root, paths, spec)
+
+        def volume(path: str) -> tuple[list[Source], tuple[str, ...]]:
+            source, belonging = folder.describe(path)
+            return [source], belonging
+
+        return volume
+    known = frozenset(paths)
+
+    def picture_or_arrays(path: str) -> tuple[list[Source], tuple[str, ...]]:
+        if path.lower().endswith(arrays.SUFFIXES):
+            return array_files.describe(root, path, spec), ()
+        source = photographs.describe(path, spec, known)
+        return [source], (source.mask,) if source.mask else ()
+
+    return picture_or_arrays
+
+
+def _sort_series(found: Survey) -> None:
+    found.stacks = stacks_of(found.sources)
+    found.tables.append(series_table(found.stacks))
+    found.sources, plans = without_localisers(found.sources)
+    found.refused += plans
 
 
 def _check_keywords(spec: DicomSpec) -> None:
@@ -139,21 +168,6 @@ def _check_keywords(spec: DicomSpec) -> None:
                             "InstitutionName, or a column of the table.")  # fmt: skip
 
 
-def _without_doubles(found: Survey) -> Survey:
-    """Of files with one SOP Instance UID the first stays: they are copies of one image."""
-    seen: set[str] = set()
-    unique = []
-    for source in found.sources:
-        if source.uid and source.uid in seen:
-            found.refused.append(Quarantined(path=source.path, field="SOPInstanceUID", found="seen before",
-                                             reason="a copy of an image that is read"))  # fmt: skip
-            continue
-        seen.add(source.uid)
-        unique.append(source)
-    found.sources = unique
-    return found
-
-
 def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
     counts = []
     for name, table in spec.tables.items():
@@ -169,6 +183,13 @@ def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
         counts.append(joined.counts)
     if counts:
         found.tables.append(joins_table(counts))
+
+
+def _note_closed_folders(found: Survey) -> None:
+    closed = sum(row.reason == CLOSED for row in found.refused)
+    if closed:
+        found.notes.append(f"{closed:,} folders or files could not be looked at, and how many scans they hold is not "
+                           "known: the cohort may lack a part of its patients.")  # fmt: skip
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

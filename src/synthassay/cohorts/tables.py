@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from synthassay.cohorts.facts import Recode, attach
 from synthassay.cohorts.sources import Source
+from synthassay.cohorts.specs import CohortSpec, LabelSpec
 from synthassay.cohorts.table_specs import FACTS, JoinOn, TableSpec
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Quarantined
@@ -19,6 +20,7 @@ from synthassay.scans.text import table_value
 if TYPE_CHECKING:
     import pandas as pd
 
+PARTICIPANTS = "participants.tsv"
 COLUMNS = ("file", *FACTS)
 LEVELS = ("file", "series", "study", "patient")
 DECISIVE = frozenset({"label", "patient"})
@@ -88,6 +90,17 @@ def _without(spec: TableSpec) -> str:
 def _glob(path: Path) -> Iterable[Path]:
     fixed = next(parent for parent in path.parents if "*" not in str(parent))
     return (file for file in fixed.glob(path.relative_to(fixed).as_posix()) if file.is_file())
+
+
+def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
+    """The settings, without the table where it is BIDS's ``participants.tsv``, which BIDS does not require, and absent.
+
+    Scans then have no labels, unless masks or headers give them.
+    """
+    if spec.table is None or spec.table.path != PARTICIPANTS or (root / PARTICIPANTS).exists():
+        return spec
+    label = LabelSpec(source="none") if spec.label.source == "table" else spec.label
+    return spec.model_copy(update={"table": None, "label": label})
 
 
 def read_table(spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec) -> list[Row]:

@@ -1,14 +1,10 @@
 """One file of an external set → images. Files are untrusted: sizes are checked before anything is decoded."""
 
-import gzip
-import logging
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,26 +12,28 @@ from synthassay.generators.external_specs import ExternalSpec
 from synthassay.scans.dicom import pixels as dicom
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.nifti.volume import open_file, read_volume
+from synthassay.scans.orientation import from_stack_order, stack, upright
 from synthassay.scans.pictures import SUFFIXES as PICTURES
 from synthassay.scans.pictures import read_pictures
+from synthassay.scans.resampling import regrid
 from synthassay.scans.unreadable import Unreadable
 
-nib: Any = nibabel  # its types are incomplete
-# Each [c, h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
+# Each [c, (d,) h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
 Planes = list[NDArray[np.float32] | NDArray[np.float64]]
 
 VOLUMES = (".nii", ".nii.gz")
-AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
-_TOO_LARGE = "more values than generator.max_values; it was not decoded"
 
 
 def read_planes(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    """All images of one file, each ``[c, h, w]`` with c = 1 or 3: 0 is black, 1 is white, values outside may occur.
+    """All images of one file, each ``[c, (d,) h, w]`` with c = 1 or 3: 0 is black, 1 white, values outside may occur.
 
     Pictures of 8 or 16 bits keep their full range. DICOM and NIfTI values pass the cohort's intensity ``policy``.
     Raises :class:`Unreadable` for every file that is not such an image, or is damaged.
     """
     reader = _reader(path)
+    if policy.get("dimensions", 2) == 3 and reader is not _volume:
+        raise Unreadable("file", "no volume", "the cohort's images are volumes; give NIfTI files")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote headers
         try:
@@ -60,11 +58,6 @@ def _reader(path: Path) -> Callable[[Path, ExternalSpec, Mapping[str, Any]], Pla
         if stream.read(132)[128:] == b"DICM":
             return _dicom
     raise Unreadable("file", "another format", "not a PNG, JPEG, TIFF, DICOM or NIfTI file")
-
-
-def _refuse_large(values: int, spec: ExternalSpec, field: str) -> None:
-    if values > spec.max_values:
-        raise Unreadable(field, f"{values} values", _TOO_LARGE)
 
 
 def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
@@ -93,28 +86,27 @@ def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
 
 
 def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    """Slices along ``spec.axis`` in the radiological view: anterior or superior on top, the patient's right at left."""
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
-    try:
-        image = nib.load(path)
-        _refuse_large(math.prod(map(int, image.shape)), spec, "dim")
-        if image.get_data_dtype().names or image.get_data_dtype().kind not in "iuf":
-            raise Unreadable("datatype", "colour or complex", "only real numbers can be read")
-        if len(image.shape) < 2 or any(length > 1 for length in image.shape[3:]):
-            raise Unreadable("dim", f"{len(image.shape)} dimensions", "not one volume; save one volume per file")
-        values = np.asanyarray(image.dataobj).reshape((*image.shape[:3], 1)[:3])
-        values = nib.as_closest_canonical(nib.Nifti1Image(values.astype(np.float32), image.affine)).get_fdata(
-            dtype=np.float32
-        )
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise Unreadable("voxels", type(error).__name__, "the file is truncated or damaged") from error
-    axis = AXES[spec.axis]
-    planes = [np.take(values, i, axis=axis).T[::-1, ::-1][None] for i in range(values.shape[axis])]
-    return window(planes, policy)[:: spec.every_n]
+    """Slices along ``spec.axis`` as the cohort's, or the volume ``[1, d, h, w]`` where the cohort's images are volumes.
+
+    With ``spec.resize`` the volume is brought to the cohort's spacing first.
+    """
+    if policy["mode"] == "header":
+        raise Unreadable("window", "of each header", "the cohort's windows are those of DICOM headers; NIfTI has none")
+    limits = LimitSpec(voxels=spec.max_values)
+    volume = upright(read_volume(open_file(path, limits), limits))
+    whole = policy.get("dimensions", 2) == 3
+    axis = policy["axis"] if whole else spec.axis
+    if spec.resize:
+        spacing = policy.get("spacing_mm")
+        grid = None if spacing is None else from_stack_order(spacing, axis)
+        volume = regrid(volume, grid, policy.get("oblique") == "resample", limits)
+    slices = stack(volume.values, axis)
+    return window([slices[None]], policy) if whole else window([s[None] for s in slices], policy)[:: spec.every_n]
 
 
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     limits = LimitSpec(voxels=spec.max_values)
     read_header(path, limits)  # refuses what is too large before its pixels are in memory
-    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits)]
+    units, own = policy.get("source_units", "rescaled"), policy["mode"] == "header"
+    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits, units, header_window=own)]
     return window([frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0) for frame in frames], policy)
