@@ -14,7 +14,7 @@ pytestmark = [
 
 
 @pytest.mark.slow
-def test_lgg_mri(shipped, shipped, prepare):
+def test_lgg_mri(shipped, prepare):
     cohort = prepare(shipped("lgg_mri", "cohort.slices.min_foreground=0"), DATA / "lgg_mri")
     assert (len(cohort.images), Counter(cohort.images.labels.tolist())) == (2634, {0: 1722, 1: 912})
     patients = {record.patient_id: record.site for record in cohort.records}
@@ -25,14 +25,14 @@ def test_lgg_mri(shipped, shipped, prepare):
     assert len(set(cohort.split("external").patients.tolist())) == 27
 
 
-def test_ham10000_subset(shipped, shipped, prepare):
+def test_ham10000_subset(shipped, prepare):
     cohort = prepare(shipped("ham10000", "cohort.max_patients=60"), DATA / "ham10000")
     assert set(cohort.images.groups["device"].tolist()) == {"rosendahl", "vidir_modern"}
     assert any("Site and device coincide" in note for note in cohort.notes)
     assert any("Ids are of lesions" in note for note in cohort.notes)
 
 
-def test_four_manufacturers_are_read_without_labels(shipped, shipped, prepare):
+def test_four_manufacturers_are_read_without_labels(shipped, prepare):
     spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null", "cohort.slices.min_foreground=0")
     cohort = prepare(spec, DATA / "dicom_vendors")
     makers = {device.split()[0] for device in cohort.images.groups["device"].tolist()}
