@@ -19,7 +19,7 @@ from synthassay.metrics.balls import BallCounts, Balls
 from synthassay.metrics.frechet import Moments
 from synthassay.metrics.halfsampling import FIRST_DEPTH, listed_radii, replicate_radii
 from synthassay.metrics.kid import CrossAccumulator, CrossSums, WithinAccumulator, WithinSums
-from synthassay.metrics.nearest import NearestLists, exact_kth
+from synthassay.metrics.nearest import NearestLists, exact_kth, places
 from synthassay.metrics.points import Points, exact_squares, row_blocks
 from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
@@ -49,12 +49,17 @@ class Convention:
         return radii * (1 - TIE) if self.strict else torch.nextafter(radii * (1 + TIE), radii.new_tensor(torch.inf))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Neighbourhoods:
-    """Neighbours inside one set under one variant's rule of who may be one. ``nearest``: ``[n]`` squared distances."""
+    """Neighbours inside one set, ``points``, under one variant's rule of who may be one."""
 
+    points: Points
     lists: NearestLists
-    nearest: Tensor
+
+    @cached_property
+    def nearest(self) -> Tensor:
+        """``[n]`` squared distances to the nearest."""
+        return exact_kth(self.points, self.points, self.lists, 1)[0]
 
 
 class SetDescription:
@@ -151,15 +156,16 @@ def describe(points: Points, kept: NDArray[np.bool_], k: int, team: Team = ALONE
         own.joined(team)
         classic = aware.copy()
         classic.take_in(own)
-    hoods = {id(lists): Neighbourhoods(lists, exact_kth(points, points, lists, 1)[0]) for lists in (aware, classic)}
-    by_variant = {"patient-aware": hoods[id(aware)], "classic": hoods[id(classic)]}
-    return SetDescription(points, kept, {v: by_variant[v] for v in VARIANTS}, kernel.result(team), team)
+    hoods: dict[Variant, Neighbourhoods] = dict.fromkeys(VARIANTS, Neighbourhoods(points, aware))
+    if classic is not aware:
+        hoods["classic"] = Neighbourhoods(points, classic)
+    return SetDescription(points, kept, hoods, kernel.result(team), team)
 
 
 def _feed(lists: NearestLists, tile: Tile, squares: Tensor) -> None:
     lists.feed(tile.rows, tile.columns.start, squares)
     if tile.symmetric:
-        lists.feed(tile.columns, tile.rows.start, squares.T.contiguous())
+        lists.feed(tile.columns, tile.rows.start, squares.T)
 
 
 def _list_depth(points: Points, k: int, *, halves: bool) -> int:
@@ -248,7 +254,7 @@ class _PairCounter:
         slack = self.bound * (self.x.norms[rows].max() + self.y.norms[columns].max())
         close = squares < (self.reach_x[rows] + slack).to(squares.dtype)[:, None]
         close |= squares < (self.reach_y[columns] + slack).to(squares.dtype)[None, :]
-        row, column = close.nonzero(as_tuple=True)
+        row, column = places(close)
         i, j, found = row + rows.start, column + columns.start, squares[row, column]
         exact = found.double()
         self._decide_again(i, j, exact)
