@@ -59,7 +59,7 @@ class Factor:
             found, info = lapack.dsygst(covariance.numpy().T, self.matrix.numpy(), itype=2, lower=1)
             if info:
                 raise ArithmeticError(f"LAPACK's dsygst refused its argument {-info}")
-            return torch.from_numpy(found)
+            return torch.from_numpy(np.asarray(found))
         return self.matrix.T @ covariance @ self.matrix
 
     def share_inside(self, covariance: Tensor) -> float:
@@ -71,12 +71,15 @@ class Factor:
 
 
 class Moments:
-    """Mean and covariance of one set, streamed in double, and the covariance's factor, made when first needed."""
+    """Mean and covariance of one set, streamed in double, and the covariance's factor, made when first needed.
 
-    def __init__(self, points: Points, team: Team = ALONE) -> None:
+    ``covariance``: ``[d, d]`` where it is known already.
+    """
+
+    def __init__(self, points: Points, team: Team = ALONE, covariance: Tensor | None = None) -> None:
         if len(points) < 2:
             raise UserError(f"the Fréchet distance needs 2 rows, '{points.name}' has {len(points)}")
-        self.points, self._team = points, team
+        self.points, self._team, self._known = points, team, covariance
         total = torch.zeros(points.dimension, dtype=torch.float64, device=points.device)
         for _, block in points.blocks():
             total += block.sum(dim=0)
@@ -101,6 +104,8 @@ class Moments:
     @cached_property
     def covariance(self) -> Tensor:
         """``[d, d]``, with n-1; each process of a team adds its blocks."""
+        if self._known is not None:
+            return self._known
         d = self.dimension
         total = torch.zeros((d, d), dtype=torch.float64, device=self.points.device)
         for number, rows in enumerate(row_blocks(self.n, d)):

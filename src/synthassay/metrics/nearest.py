@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthassay.metrics.points import Points, exact_squares
+from synthassay.metrics.points import VECTOR_ENTRIES, Points, exact_squares, row_blocks
 from synthassay.metrics.team import Team
 from synthassay.metrics.tiles import rounding_bound
 
@@ -59,9 +59,14 @@ class NearestLists:
 
     def copy(self) -> "NearestLists":
         """Lists that can go on by themselves."""
-        other = NearestLists(0, self.depth, self.squares.dtype, self.squares.device)
-        other.squares, other.columns = self.squares.clone(), self.columns.clone()
-        return other
+        return NearestLists.of(self.squares.clone(), self.columns.clone())
+
+    @classmethod
+    def of(cls, squares: Tensor, columns: Tensor) -> "NearestLists":
+        """Lists that were made before."""
+        lists = cls(0, squares.shape[1], squares.dtype, squares.device)
+        lists.squares, lists.columns = squares, columns
+        return lists
 
 
 def places(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,14 +99,20 @@ def exact_kth(x: Points, y: Points, lists: NearestLists, k: int) -> tuple[Tensor
     inf and -1 where a list has fewer than k. Columns whose order rounding may have changed are put in order by exact
     distances.
     """
-    squares, columns = lists.squares.double(), lists.columns.long()
+    found = [_exact_kth(x, y, lists, k, rows) for rows in row_blocks(len(x), lists.depth, VECTOR_ENTRIES >> 3)]
+    exact, nearest = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return exact, nearest
+
+
+def _exact_kth(x: Points, y: Points, lists: NearestLists, k: int, rows: slice) -> tuple[Tensor, Tensor]:
+    squares, columns = lists.squares[rows].double(), lists.columns[rows].long()
     middle = squares[:, k - 1 : k]
-    reach = y.norms[columns.clamp(min=0)].amax(dim=1, keepdim=True) + x.norms[:, None]
+    reach = y.norms[columns.clamp(min=0)].amax(dim=1, keepdim=True) + x.norms[rows, None]
     slack = 2 * rounding_bound(x.dimension, lists.squares.dtype) * reach
     doubtful = (squares - middle).abs() <= slack  # inf - inf is NaN: never doubtful
     row, place = doubtful.nonzero(as_tuple=True)
     table = torch.full_like(squares, torch.inf)
-    table[row, place] = exact_squares(x, row, y, columns[row, place])
+    table[row, place] = exact_squares(x, row + rows.start, y, columns[row, place])
     by_column = columns.argsort(dim=1)  # of equal distances the lowest column comes first, whatever the tiles were
     order = by_column.gather(1, table.gather(1, by_column).argsort(dim=1, stable=True))
     below = (squares < middle - slack).sum(dim=1, keepdim=True)

@@ -63,20 +63,24 @@ class Neighbourhoods:
 
 
 class SetDescription:
-    """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums."""
+    """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums.
+
+    ``covariance``: ``[d, d]`` where it is known already.
+    """
 
     def __init__(
         self, points: Points, kept: NDArray[np.bool_], hoods: Mapping[Variant, Neighbourhoods], kernel: WithinSums,
-        team: Team = ALONE,
+        team: Team = ALONE, covariance: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.points, self.hoods, self.kernel, self._team = points, hoods, kernel, team
+        self.points, self.hoods, self.kernel = points, hoods, kernel
+        self._team, self._covariance = team, covariance
         self.kept = torch.from_numpy(kept).to(points.device)
         self._balls: dict[tuple[int, Convention], Balls] = {}
 
     @cached_property
     def moments(self) -> Moments:
         """For the Fréchet distance."""
-        return Moments(self.points, self._team)
+        return Moments(self.points, self._team, self._covariance)
 
     def balls(self, variant: Variant, convention: Convention) -> Balls:
         """The balls of every row. Where some half-sample leaves a row with fewer than k neighbours, only those of the

@@ -42,16 +42,15 @@ def checked_tensor(name: str, features: Features, device: str | torch.device | N
         kind = str(values.dtype).removeprefix("torch.")
         raise UserError(f"features of '{name}' must be floating point, found {kind}: differences of unsigned "
                         "integers wrap")  # fmt: skip
-    for rows in row_blocks(*values.shape, VECTOR_ENTRIES):
-        if not torch.isfinite(values[rows].sum()):  # NaN, infinite, or a sum that overflows
-            _refuse_not_finite(name, values)
+    for rows in row_blocks(len(values), values.shape[1], VECTOR_ENTRIES):
+        block = values[rows]
+        if not torch.isfinite(block.sum()) and not torch.isfinite(block).all():  # a sum of finite numbers may overflow
+            _refuse(name, values)
     return values
 
 
-def _refuse_not_finite(name: str, values: Tensor) -> None:
+def _refuse(name: str, values: Tensor) -> None:
     finite = torch.isfinite(values)
-    if finite.all():
-        return
     row, column = (~finite).nonzero()[0].tolist()
     raise UserError(f"features of '{name}' hold {float(values[row, column])} at row {row}, column {column}\n"
                     f"{int((~finite.all(dim=1)).sum())} of {len(values)} rows are affected; encode them again or "
@@ -76,7 +75,7 @@ def mean_of(name: str, features: Features) -> Tensor:
     if not len(values):
         raise UserError(f"'{name}' has no rows")
     total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
-    for rows in row_blocks(*values.shape, VECTOR_ENTRIES):
+    for rows in row_blocks(len(values), values.shape[1], VECTOR_ENTRIES):
         total += values[rows].double().sum(dim=0)
     return total / len(values)
 
