@@ -1,8 +1,9 @@
 """What all sets of a run share: the real sets, their neighbourhoods, and the floors."""
 
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class ReferenceCache:
         if len(test) == 0:
             raise UserError("fidelity needs real test images, and the test split is empty")
         self.spec, self.seed, self.device, self.team = spec, seed, device, current_team()
-        self._sources = (test, control, train)
+        self._sources: tuple[FeatureSet, FeatureSet, FeatureSet | None] = (test, control, train)
         self._keep = keep if self.team.size == 1 else None
         self._memo: dict[Hashable, object] = {}
         self.encoder, self.encoder_identity = test.encoder, test.encoder_identity
@@ -72,8 +73,19 @@ class ReferenceCache:
         self.references = {TEST: self.prepare(test)}
         if train is not None:
             self.references[TRAIN] = self.prepare(train)
+        self._name_references()
+
+    def _name_references(self) -> None:
         self.content = {name: _content(item.features) for name, item in self.references.items()}
-        self.groups = [ALL, *groups_of((item.features for item in self.references.values()), spec.groups)]
+        self.groups = [ALL, *groups_of((item.features for item in self.references.values()), self.spec.groups)]
+
+    def without_train(self) -> Self:
+        """For sets of which it is not known who was trained on. All that does not rest on train is shared."""
+        other = copy(self)
+        other._sources = (*self._sources[:2], None)
+        other.references = {TEST: self.references[TEST]}
+        other._name_references()
+        return other
 
     def serves(self, test: FeatureSet, control: FeatureSet, train: FeatureSet | None) -> bool:
         """Whether this cache was made for these very objects."""
@@ -147,7 +159,9 @@ class ReferenceCache:
         name, trained_on = frechet_name(self.encoder), reference == TRAIN
         core = core_estimates(synthetic, real, self.spec, name, trained_on=trained_on, team=self.team)
         wanted = asked(self.encoder, reference, group, self.spec)
-        question = Question(synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed)
+        question = Question(
+            synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed, self.team
+        )
         found = core | set_level_estimates(question, wanted)
         return {key: found[key] for key in wanted}
 

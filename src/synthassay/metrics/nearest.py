@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 
 from synthassay.metrics.points import VECTOR_ENTRIES, Points, exact_squares, row_blocks
-from synthassay.metrics.team import Team
-from synthassay.metrics.tiles import rounding_bound
+from synthassay.metrics.team import ALONE, Team
+from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
+
+NEAREST_DEPTH = 16  # columns kept for each row where the nearest is wanted, so that rounding cannot hide which it is
 
 
 class NearestLists:
@@ -120,3 +122,29 @@ def _exact_kth(x: Points, y: Points, lists: NearestLists, k: int, rows: slice) -
     known = torch.isfinite(middle[:, 0])
     exact = torch.where(known, table.gather(1, wanted)[:, 0], torch.inf)
     return exact, torch.where(known, columns.gather(1, wanted)[:, 0], -1)
+
+
+class NearestAccumulator:
+    """Finds the row of ``y`` nearest to each row of ``x`` from their tiles."""
+
+    def __init__(self, x: Points, y: Points) -> None:
+        self.x, self.y = x, y
+        self._lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
+
+    def add(self, tile: Tile, squares: Tensor) -> None:
+        """``squares``: ``[b, c]`` of the tile."""
+        self._lists.feed(tile.rows, tile.columns.start, squares)
+
+    def result(self, team: Team = ALONE) -> tuple[Tensor, Tensor]:
+        """Which row it is and its squared distance, ``[n]`` each, once every tile was added."""
+        self._lists.joined(team)
+        distances, nearest = exact_kth(self.x, self.y, self._lists, 1)
+        return nearest, distances
+
+
+def nearest_rows(x: Points, y: Points, team: Team = ALONE) -> tuple[Tensor, Tensor]:
+    """For each row of ``x`` the nearest row of ``y`` and its squared distance."""
+    closest = NearestAccumulator(x, y)
+    for tile in tiles(x, y, team=team):
+        closest.add(tile, tile.squares())
+    return closest.result(team)

@@ -19,7 +19,7 @@ from synthassay.metrics.balls import BallCounts, Balls
 from synthassay.metrics.frechet import Moments
 from synthassay.metrics.halfsampling import FIRST_DEPTH, listed_radii, replicate_radii
 from synthassay.metrics.kid import CrossAccumulator, CrossSums, WithinAccumulator, WithinSums
-from synthassay.metrics.nearest import NearestLists, exact_kth, places
+from synthassay.metrics.nearest import NearestAccumulator, NearestLists, exact_kth, places
 from synthassay.metrics.points import Points, exact_squares, row_blocks
 from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
@@ -29,7 +29,6 @@ VARIANTS: tuple[Variant, ...] = ("patient-aware", "classic")
 LIST_ENTRIES = 1 << 22  # of all lists of neighbours of a set together, beyond the depth that every row needs
 TIE = 1e-11  # relative; squared distances this close are equal but for rounding, so neither is strictly smaller
 STRIP_ENTRIES = 1 << 22  # of a tile whose close pairs are listed together
-NEAREST_DEPTH = 16  # of real rows kept for each synthetic one, so that rounding cannot hide which is the nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +205,15 @@ def compare(
     """Who lies in whose balls, nearest real rows and kernel sums of a synthetic set against a real one."""
     x, y = synthetic.points, real.points
     kernel, pairs = CrossAccumulator(x, y), _PairCounter(synthetic, real, conventions)
-    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
+    closest = NearestAccumulator(x, y)
     for tile in tiles(x, y, team=team):
         kernel.add(tile, tile.kernel())
         squares = tile.squares()
-        lists.feed(tile.rows, tile.columns.start, squares)
+        closest.add(tile, squares)
         pairs.add(tile, squares)
-    lists.joined(team)
     for counts in pairs.every:
         counts.joined(team)
-    distances, nearest = exact_kth(x, y, lists, 1)
+    nearest, distances = closest.result(team)
     return Comparison(pairs.in_real, pairs.in_synthetic, nearest, distances, kernel.result(team))
 
 
@@ -288,13 +286,3 @@ def _counts(table: _Table, balls: Balls, kept: Tensor, width: int) -> BallCounts
         cut = Balls(balls.radius, balls.radii[:, :width], balls.reach)
         table[key] = (cut, BallCounts(cut, kept[:, 1 : 1 + width]))
     return table[key][1]
-
-
-def nearest_rows(x: Points, y: Points, team: Team = ALONE) -> tuple[Tensor, Tensor]:
-    """For each row of ``x`` the nearest row of ``y`` and its squared distance."""
-    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
-    for tile in tiles(x, y, team=team):
-        lists.feed(tile.rows, tile.columns.start, tile.squares())
-    lists.joined(team)
-    distances, nearest = exact_kth(x, y, lists, 1)
-    return nearest, distances
