@@ -60,7 +60,7 @@ class Factor:
             if info:
                 raise ArithmeticError(f"LAPACK's dsygst refused its argument {-info}")
             return torch.from_numpy(np.asarray(found))
-        return self.matrix.T @ covariance @ self.matrix
+        return torch.as_tensor(self.matrix.T @ covariance @ self.matrix)
 
     def share_inside(self, covariance: Tensor) -> float:
         """The part of the trace of another covariance that lies in the range of S."""
