@@ -22,7 +22,7 @@ from synthassay.precision import exact_float32
 DOUBLE_UP_TO = 1 << 36  # n·m·d up to which everything is computed in double: a second or two on one core
 CPU_BYTES = 48 << 20  # for one tile and its blocks; larger tiles leave the cache and are no faster
 CUDA_SHARE = 0.25  # of the device's free memory
-MAX_SIDE = {"cpu": 1024, "cuda": 16384}
+MAX_SIDE = {"cpu": 768, "cuda": 16384}
 LARGEST_BASE = 1e9  # of the polynomial kernel in single precision: sums of its cubes stay under 1e38
 TILE_COPIES = 5  # products, squares, kernel, and what is made of them in passing
 
