@@ -60,3 +60,12 @@ def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monk
     for number in (1, 2, 3, 4, 7, 9):  # little endian (explicit, implicit), big endian, RLE, JPEG-LS, JPEG 2000
         pixels.append(read_images(folder, read_header(folder, f"{number}.dcm", spec), spec).pixels)
     assert all(np.array_equal(other, pixels[0]) for other in pixels[1:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "usual"), [("lgg_mri", 0.906), ("ham10000", 0.868)])
+def test_no_image_stands_under_two_patients(prepare, name, usual):
+    cohort = prepare(shipped(name), DATA / name)
+    table = next(table for table in cohort.tables if table.title == "Images under two patients")
+    assert [row[1:] for row in table.rows] == [("0", "0", "0")] * 2
+    assert f"usually correlate by {usual}" in table.note
