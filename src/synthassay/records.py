@@ -87,11 +87,11 @@ def _checked_columns(owner: object, n: int, columns: Mapping[str, Sized | None])
 class ImageSet:
     """Images, real or synthetic, and their table.
 
-    ``pixels``: ``[n, c, h, w]`` uint8 or uint16 over the full range of the dtype (0 is the window's low end, the
-    dtype's maximum its high end); may be a read-only memory map. ``patients`` is the resampling unit: the pseudonymous
-    patient of a real image, the source patient of a control made from real images, and the image itself for a
-    generated one. ``groups[column]`` is ``[n]`` text, ``""`` where missing; ``covariates[column]`` is ``[n]`` float32,
-    NaN where missing.
+    ``pixels``: ``[n, c, h, w]``, of volumes ``[n, c, d, h, w]``, uint8 or uint16 over the full range of the dtype (0 is
+    the window's low end, the dtype's maximum its high end); may be a read-only memory map. ``patients`` is the
+    resampling unit: the pseudonymous patient of a real image, the source patient of a control made from real images,
+    and the image itself for a generated one. ``groups[column]`` is ``[n]`` text, ``""`` where missing;
+    ``covariates[column]`` is ``[n]`` float32, NaN where missing.
     """
 
     name: str
@@ -109,10 +109,9 @@ class ImageSet:
     content_id: str = ""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(
-                f"ImageSet.pixels must be [n, c, h, w] uint8 or uint16, got {self.pixels.shape} {self.pixels.dtype}"
-            )
+        if self.pixels.ndim not in (4, 5) or self.pixels.dtype not in (np.uint8, np.uint16):
+            found = f"{self.pixels.shape} {self.pixels.dtype}"
+            raise ValueError(f"ImageSet.pixels must be [n, c, (d,) h, w] uint8 or uint16, got {found}")
         columns = {"ids": self.ids, "patients": self.patients, "labels": self.labels, "seeds": self.seeds}
         _checked_columns(self, len(self.pixels), {**columns, **self.groups, **self.covariates})
         if not self.content_id:

@@ -14,8 +14,8 @@ CONTROL_PATIENTS_FOR_MEMORISATION = 100
 def limits_of(images: ImageSet, splits: NDArray[np.str_], classes: Classes, spec: CohortSpec) -> list[str]:
     """Sentences about one prepared cohort."""
     found = [
-        _unit(spec), *_labels(images, splits, classes), *_places(images, splits), *_counts(images, splits),
-        *_missing(images),
+        _unit(spec), _window(spec), *_labels(images, splits, classes), *_places(images, splits),
+        *_counts(images, splits), *_missing(images),
     ]  # fmt: skip
     return [sentence for sentence in found if sentence]
 
@@ -29,6 +29,15 @@ def _unit(spec: CohortSpec) -> str:
         "split, and intervals over images are narrower than intervals over patients would be.",
     }
     return texts[spec.patient_is]
+
+
+def _window(spec: CohortSpec) -> str:
+    own = {"scan": "its own percentiles", "header": "the window of its own header"}.get(spec.window.mode)
+    return (
+        f"Each scan was windowed by {own}: equal grey values of two scans need not mean equal source values."
+        if own
+        else ""
+    )
 
 
 def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> list[str]:

@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom import place_in_series
+from synthassay.cohorts.dicom_series import places_of
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
 from synthassay.cohorts.pseudonyms import Pseudonyms, load_key, write_private_table
-from synthassay.cohorts.reading import pixel_blocks, read_pixels, write_whole
+from synthassay.cohorts.reading import read_pixels
 from synthassay.cohorts.selection import select, with_places
 from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.tables import without_absent_participants
+from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.text import age_band
@@ -56,21 +59,25 @@ def prepare_cohort(
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
     they stand for), ``<stem>.quarantine.parquet`` (full paths) and, where images stand under two patients,
     ``<stem>.doubles.parquet`` (which do), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's pixels
-    map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are the source ids of the
+    map; a call that was killed goes on after the files that it had read. ``trained_on`` are the source ids of the
     patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what a
     user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
+    if spec is not asked:
+        found.notes.append("There is no participants.tsv: nothing is known about the patients beside their scans.")
     key = load_key(spec, keys)
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
-    doubles = find_doubles(images, chunks, progress)
+    maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
+    doubles = find_doubles(images, maps, progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
-    policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
+    policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
@@ -98,7 +105,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, place_in_series(found.sources)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
     found.refused += refused
     found.notes += notes
     if not images:
@@ -144,14 +151,14 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 
 
 def _pixels(
-    chosen: _Chosen, spec: CohortSpec, chunks: Path, path: Path, progress: Progress
+    chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
+    shape = (len(chosen.images), *maps.shape)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
-        for where, block in pixel_blocks(chunks, chosen.images):
+        for where, block in maps.blocks(chosen.images):
             yield block[train[where]]
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
@@ -160,7 +167,7 @@ def _pixels(
     def write(stream: Any) -> None:
         header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in pixel_blocks(chunks, chosen.images):
+        for _, block in maps.blocks(chosen.images):
             stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
             progress.advance(len(block))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from synthassay.cohorts.duplicates.hashes import (
     mirrored,
     thumbnails,
 )
-from synthassay.cohorts.reading import pixel_blocks
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.sources import Image
 from synthassay.records import Progress
 from synthassay.seeding import numpy_generator
@@ -51,15 +50,15 @@ class Doubles:
     threshold: float
 
 
-def find_doubles(images: Sequence[Image], chunks: Path, progress: Progress) -> Doubles:
-    """Doubles across patients among ``images``, whose pixels lie in ``chunks``. Images of one value are left out.
+def find_doubles(images: Sequence[Image], maps: PixelMaps, progress: Progress) -> Doubles:
+    """Doubles across patients among ``images``, whose pixels ``maps`` holds. Images of one value are left out.
 
     The correlation of a near double must be at least 0.99, and so high that the two images, as standardised 32 × 32
     pixels, lie at a quarter or less of the usual distance between an image and the nearest one of another patient:
     images of some cohorts are all alike.
     """
     patients = np.unique([image.source.patient for image in images], return_inverse=True)[1]
-    hashes, plain, usual = _measured(images, chunks, patients, progress)
+    hashes, plain, usual = _measured(images, maps, patients, progress)
     threshold = max(LEAST_CORRELATION, 1 - (1 - usual) / CLOSER_THAN_USUAL**2) if usual == usual else LEAST_CORRELATION
     digests = np.unique([image.plane.digest for image in images], return_inverse=True)[1]
     rows = np.flatnonzero(~plain)
@@ -67,20 +66,20 @@ def find_doubles(images: Sequence[Image], chunks: Path, progress: Progress) -> D
     for mirror in MIRRORS:
         first, second = _candidates(hashes, patients, rows, mirror)
         fresh = digests[first] != digests[second] if not mirror else np.ones(len(first), np.bool_)
-        pairs += _confirmed(images, chunks, first[fresh], second[fresh], mirror, threshold)
+        pairs += _confirmed(images, maps, first[fresh], second[fresh], mirror, threshold)
     return Doubles(tuple(_best(pairs)), usual, threshold)
 
 
 def _measured(
-    images: Sequence[Image], chunks: Path, patients: NDArray[np.int64], progress: Progress
+    images: Sequence[Image], maps: PixelMaps, patients: NDArray[np.int64], progress: Progress
 ) -> tuple[Hashes, NDArray[np.bool_], float]:
     """Hash of each image, which images hold one value, and the usual correlation with the nearest other patient."""
     drawn = np.sort(numpy_generator("doubles").permutation(len(images))[:SAMPLE])
-    sample = _thumbnails_at(images, chunks, drawn)
+    sample = _thumbnails_at(images, maps, drawn)
     nearest = np.full(len(drawn), -np.inf)
     hashes, plain = [], []
     progress.start("compare images", len(images))
-    for where, block in pixel_blocks(chunks, images):
+    for where, block in maps.blocks(images):
         thumbs = thumbnails(block)
         hashes.append(hashes_of(thumbs))
         plain.append(~thumbs.any(1))
@@ -93,8 +92,8 @@ def _measured(
     return np.concatenate(hashes), np.concatenate(plain), usual
 
 
-def _thumbnails_at(images: Sequence[Image], chunks: Path, rows: Rows) -> NDArray[np.float32]:
-    return np.concatenate([thumbnails(block) for _, block in pixel_blocks(chunks, [images[row] for row in rows])])
+def _thumbnails_at(images: Sequence[Image], maps: PixelMaps, rows: Rows) -> NDArray[np.float32]:
+    return np.concatenate([thumbnails(block) for _, block in maps.blocks([images[row] for row in rows])])
 
 
 def _chained(codes: NDArray[np.int64], patients: NDArray[np.int64], rows: Rows) -> list[tuple[int, int]]:
@@ -120,12 +119,12 @@ def _candidates(hashes: Hashes, patients: NDArray[np.int64], rows: Rows, mirror:
 
 
 def _confirmed(
-    images: Sequence[Image], chunks: Path, first: Rows, second: Rows, mirror: str, threshold: float
+    images: Sequence[Image], maps: PixelMaps, first: Rows, second: Rows, mirror: str, threshold: float
 ) -> list[Double]:
     if not len(first):
         return []
     needed, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    thumbs = _thumbnails_at(images, chunks, needed)
+    thumbs = _thumbnails_at(images, maps, needed)
     one, other = thumbs[places[: len(first)]], mirrored(thumbs[places[len(first) :]], mirror)
     correlation = np.einsum("ij,ij->i", one, other)
     return [

@@ -28,11 +28,12 @@ Rows = NDArray[np.int64]
 
 
 def thumbnails(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``[k, c, h, w]`` → ``[k, 1024]`` float32: the mean of the channels at 32 × 32, with mean 0 and length 1.
+    """``[k, c, (d,) h, w]`` → ``[k, 1024]`` float32: the mean of channels and slices at 32 × 32, mean 0 and length 1.
 
     The product of two thumbnails is the correlation of their pixels. An image of one value gives zeros.
     """
-    small = np.stack([resize(image.mean(0, keepdims=True), SIDE)[0] for image in pixels]).reshape(len(pixels), -1)
+    flattened = pixels.mean(tuple(range(1, pixels.ndim - 2)), keepdims=True).reshape(-1, 1, *pixels.shape[-2:])
+    small = np.stack([resize(image, SIDE)[0] for image in flattened]).reshape(len(pixels), -1)
     centred = small - small.mean(1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     flat = length <= 1e-6 * np.abs(small).max(1, keepdims=True) * SIDE
