@@ -52,3 +52,12 @@ def test_four_manufacturers_are_read_without_labels(prepare):
     (series,) = [table for table in cohort.tables if table.title == "Series found"]
     assert sum(int(row[series.columns.index("Series")]) for row in series.rows) == 13
     assert {row[series.columns.index("What it is")] for row in series.rows} == {"volume"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "usual"), [("lgg_mri", 0.906), ("ham10000", 0.868)])
+def test_no_image_stands_under_two_patients(prepare, name, usual):
+    cohort = prepare(shipped(name), DATA / name)
+    table = next(table for table in cohort.tables if table.title == "Images under two patients")
+    assert [row[1:] for row in table.rows] == [("0", "0", "0")] * 2
+    assert f"usually correlate by {usual}" in table.note
