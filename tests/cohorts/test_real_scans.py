@@ -60,3 +60,23 @@ def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monk
     for number in (1, 2, 3, 4, 7, 9):  # little endian (explicit, implicit), big endian, RLE, JPEG-LS, JPEG 2000
         pixels.append(read_images(folder, read_source(folder, f"{number}.dcm", spec), spec).pixels)
     assert all(np.array_equal(other, pixels[0]) for other in pixels[1:])
+
+
+def test_hippocampus_volumes_share_one_policy(prepare):
+    spec = shipped("nifti", "cohort.slices.min_foreground=0")
+    cohort = prepare(spec, DATA / "hippocampus")
+    assert len({record.patient_id for record in cohort.records}) == 158
+    assert cohort.images.pixels.shape[1:] == (1, 64, 64)
+    assert cohort.policy["taken_from"] == "generator-train"
+    assert [row.path for row in cohort.quarantined if row.field != "file"] == []  # the masks are no scans
+
+
+def test_hippocampus_volumes_whole_around_their_masks(prepare):
+    rules = ("dimensions=3", "volume.shape=[32,48,40]", "volume.centre=mask", "volume.spacing_mm=1.0", "bits=16",
+             "window.mode=scan")  # fmt: skip
+    spec = shipped("nifti", *(f"cohort.{rule}" for rule in rules))
+    cohort = prepare(spec, DATA / "hippocampus")
+    assert cohort.images.pixels.shape == (158, 1, 32, 48, 40)
+    assert cohort.images.pixels.dtype == np.uint16
+    brightest = cohort.images.pixels.max(axis=(1, 2, 3, 4))
+    assert (brightest == 65535).mean() > 0.9  # maxima from 112 to 1.7 million, each scan by its own percentiles
