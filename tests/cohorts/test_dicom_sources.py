@@ -7,8 +7,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
-from synthassay.cohorts.dicom_sources import place_in_series, read_images, read_source
-from synthassay.cohorts.sources import FileImages, Source
+from synthassay.cohorts.dicom_sources import read_images, read_source
+from synthassay.cohorts.sources import FileImages
 from synthassay.cohorts.specs import WindowSpec
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -135,24 +135,6 @@ def test_units_are_those_asked_for(tmp_path, scans, read):
         read("a.dcm", units="suv")
 
 
-def test_slices_of_a_series_are_ordered_along_the_slice_normal_not_along_z(tmp_path, scans, spec):
-    tilted = [0, 1, 0, 0, 0, -1]  # sagittal: the normal is -x
-    sources = []
-    for number, x in enumerate((10.0, 30.0, 20.0)):
-        scans.dicom(tmp_path / f"{number}.dcm", scans.texture(number), ImagePositionPatient=[x, 0, number],
-                    ImageOrientationPatient=tilted)  # fmt: skip
-        sources.append(read_source(tmp_path, f"{number}.dcm", spec))
-    assert place_in_series(sources) == {"0.dcm": (2, 1.0), "1.dcm": (0, 0.0), "2.dcm": (1, 0.5)}
-
-
-def test_repeated_places_share_an_index_and_a_single_place_has_none():
-    def slices(*places: float) -> list[Source]:
-        return [Source(path=str(i), patient="P", study="S", series="X", along_normal=z) for i, z in enumerate(places)]
-
-    assert place_in_series(slices(0.0, 5.0, 0.0)) == {"0": (0, 0.0), "1": (1, 1.0), "2": (0, 0.0)}
-    assert place_in_series(slices(1.0, 1.0)) == {}
-
-
 def test_without_a_patient_id_the_study_is_the_patient(tmp_path, scans, spec):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), PatientID="")
     source = read_source(tmp_path, "a.dcm", spec)
@@ -168,7 +150,7 @@ def test_files_that_are_not_images_for_the_cohort_are_refused_with_a_reason(tmp_
         delattr(report, keyword)
     report.save_as(tmp_path / "sr.dcm")
     only_mr = spec.model_copy(update={"modalities": ("MR",)})
-    for name, reason in (("text", "not a DICOM file"), ("mosaic", "tiled"), ("ct", "cohort.modalities"),
+    for name, reason in (("text", "not a DICOM file"), ("mosaic", "is not written"), ("ct", "cohort.modalities"),
                          ("sr", "holds no image")):  # fmt: skip
         with pytest.raises(Unreadable, match=reason):
             read_source(tmp_path, f"{name}.dcm", only_mr)

@@ -2,14 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
-from synthassay.scans.dicom.geometry import along_normal
 from synthassay.scans.dicom.header import DicomHeader, read_header
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.text import clean, device_name
@@ -43,7 +40,7 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         uid=header.sop_uid, site=clean(header.extra.get(spec.site_from)), view=clean(header.extra.get(spec.view_from)),
         device=device_name(header.manufacturer, header.model), sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        along_normal=along_normal(header.position, header.orientation),
+        modality=header.modality, slices=header.slices,
     )  # fmt: skip
 
 
@@ -53,28 +50,7 @@ def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | Non
     if spec.modalities and modality not in spec.modalities:
         shown = modality if re.fullmatch("[A-Z]{2,4}|absent", modality) else "another value"
         return "Modality", shown, "not one of cohort.modalities"
-    if "MOSAIC" in header.image_type:
-        return "ImageType", "MOSAIC", "many slices tiled into one picture; convert it to single slices first"
     return None
-
-
-def place_in_series(sources: Sequence[Source]) -> dict[str, tuple[int, float]]:
-    """Slice index and position (0 to 1) of files that are slices of a series, by path.
-
-    Slices of one place (a time series) share an index. A series with one place has no positions.
-    """
-    slices = sorted((s for s in sources if s.along_normal is not None), key=lambda source: source.series)
-    placed: dict[str, tuple[int, float]] = {}
-    for _, members in groupby(slices, key=lambda source: source.series):
-        stack = list(members)
-        places = sorted({source.along_normal for source in stack if source.along_normal is not None})
-        rank = {place: index for index, place in enumerate(places)}
-        if len(places) < 2:
-            continue
-        for source in stack:
-            index = rank[source.along_normal or 0.0]
-            placed[source.path] = (index, index / (len(places) - 1))
-    return placed
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom_sources import place_in_series
+from synthassay.cohorts.dicom_series import places_of
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
@@ -105,7 +105,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, place_in_series(found.sources)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
     found.refused += refused
     found.notes += notes
     if not images:
@@ -192,7 +192,7 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
             device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
-            slice_position=plane.slice_position,
+            slice_position=plane.slice_position, source_rows=plane.source_rows, source_columns=plane.source_columns,
         ))  # fmt: skip
     return records
 

@@ -12,12 +12,12 @@ from synthassay.records import Quarantined
 from synthassay.seeding import numpy_generator
 
 
-def with_places(images: Sequence[Image], placed: dict[str, tuple[int, float]]) -> list[Image]:
-    """Images of single-slice files with their place in the series, ``(index, position)`` by path."""
+def with_places(images: Sequence[Image], placed: dict[tuple[str, int], tuple[int, float]]) -> list[Image]:
+    """Images with their place in the stack of their series, ``(index, position)`` by path and frame."""
     located = []
     for image in images:
-        place = placed.get(image.source.path)
-        if place is not None and image.plane.slice_index is None:
+        place = placed.get((image.source.path, image.plane.frame))
+        if place is not None:
             image = replace(image, plane=replace(image.plane, slice_index=place[0], slice_position=place[1]))
         located.append(image)
     return located

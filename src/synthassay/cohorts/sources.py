@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.dicom.slices import SliceFacts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -24,7 +26,8 @@ class Source:
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
-    along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
+    modality: str | None = None
+    slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class Plane:
     mask_pixels: int | None = None
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None
+    source_rows: int | None = None
+    source_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

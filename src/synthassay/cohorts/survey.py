@@ -9,6 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.copies import without_copies
+from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
@@ -40,6 +41,7 @@ class Survey:
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[CohortTable] = field(default_factory=list)
+    stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -54,6 +56,8 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     _join_table(found, spec, root)
     _note_patients(found, spec)
+    if spec.kind == "dicom":
+        _sort_series(found)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -112,6 +116,13 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
             found.refused.append(error.row(path))
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
+
+
+def _sort_series(found: Survey) -> None:
+    found.stacks = stacks_of(found.sources)
+    found.tables.append(series_table(found.stacks))
+    found.sources, plans = without_localisers(found.sources)
+    found.refused += plans
 
 
 def _check_keywords(spec: DicomSpec) -> None:

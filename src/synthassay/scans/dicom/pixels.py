@@ -1,6 +1,6 @@
 """The frames of one file as planes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,10 @@ from pydicom.pixels.utils import iter_pixels
 
 from synthassay.scans.dicom.decoders import decoder_of, uncover
 from synthassay.scans.dicom.files import guarded, open_content
-from synthassay.scans.dicom.geometry import along_normal, orientation_name, spacing_of
-from synthassay.scans.dicom.groups import functional
+from synthassay.scans.dicom.geometry import along_normal, orientation_name
 from synthassay.scans.dicom.header import check_shape
+from synthassay.scans.dicom.mosaic import is_mosaic, mosaic_of
+from synthassay.scans.dicom.slices import SliceFacts, slice_facts
 from synthassay.scans.dicom.values import Units, displayed, in_units
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.planes import FloatArray, RawPlane
@@ -26,7 +27,7 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 def read_planes(
     content: bytes, limits: LimitSpec, units: Units = "rescaled", header_window: bool = False
 ) -> list[RawPlane]:
-    """All frames of one file's bytes: grey in ``units`` with MONOCHROME1 inverted, colour as RGB from 0 to 255.
+    """All frames of one file's bytes (of a mosaic, its tiles): grey in ``units``, MONOCHROME1 inverted, RGB 0 to 255.
 
     ``header_window``: grey in [0, 1] by the window of the header instead, colour in [0, 1]. Overlays are not burnt in.
     Raises :class:`Unreadable` for what holds no image, is over ``limits``, or is damaged.
@@ -34,16 +35,20 @@ def read_planes(
     dataset = open_content(content, limits)
     with guarded("PixelData", DAMAGED):
         check_shape(dataset, limits)
-        planes = []
+        facts = slice_facts(dataset)
+        layout = mosaic_of(dataset) if is_mosaic(dataset) else None
+        planes: list[RawPlane] = []
         for index, frame in enumerate(stored_frames(dataset, limits)):
-            if frame.ndim == 3:
-                values = _unit_colour(dataset, frame) * np.float32(1 if header_window else 255)
-            elif header_window:
-                values = displayed(dataset, frame, index)
-            else:
-                values = in_units(dataset, frame, index, units)
-            planes.append(_plane(dataset, values, index))
-        return _positioned(dataset, planes)
+            values = _values(dataset, frame, index, units, header_window)
+            for part in layout.tiles(values) if layout else [values]:
+                planes.append(_plane(part, facts[len(planes)]))
+        return _positioned(planes, facts)
+
+
+def _values(dataset: Any, frame: NDArray[Any], index: int, units: Units, header_window: bool) -> FloatArray:
+    if frame.ndim == 3:
+        return _unit_colour(dataset, frame) * np.float32(1 if header_window else 255)
+    return displayed(dataset, frame, index) if header_window else in_units(dataset, frame, index, units)
 
 
 def stored_frames(dataset: Any, limits: LimitSpec) -> Iterator[NDArray[Any]]:
@@ -86,23 +91,19 @@ def _unit_colour(dataset: Any, frame: NDArray[Any]) -> FloatArray:
     return np.asarray(frame * (1 / (2**bits - 1)), np.float32)
 
 
-def _plane(dataset: Any, values: FloatArray, index: int) -> RawPlane:
-    measures = functional(dataset, index, "PixelMeasuresSequence") or dataset
-    plane = functional(dataset, index, "PlaneOrientationSequence") or dataset
-    return RawPlane(values=values, frame=index, spacing_mm=spacing_of(measures),
-                    orientation=orientation_name(plane.get("ImageOrientationPatient")))  # fmt: skip
+def _plane(values: FloatArray, facts: SliceFacts) -> RawPlane:
+    spacing = facts.spacing
+    if spacing and facts.between:
+        spacing = (*spacing, facts.between)
+    return RawPlane(values=values, frame=facts.frame, spacing_mm=spacing,
+                    orientation=orientation_name(facts.orientation))  # fmt: skip
 
 
-def _positioned(dataset: Any, planes: list[RawPlane]) -> list[RawPlane]:
-    """Give the frames of a multi-frame file their place along the normal, or in the file where none is written."""
+def _positioned(planes: list[RawPlane], facts: Sequence[SliceFacts]) -> list[RawPlane]:
+    """Give the slices of one file their place along the normal, or in the file where none is written."""
     if len(planes) < 2:
         return planes
-    places = []
-    for index in range(len(planes)):
-        position = functional(dataset, index, "PlanePositionSequence") or {}
-        orientation = functional(dataset, index, "PlaneOrientationSequence") or {}
-        places.append(along_normal(position.get("ImagePositionPatient"), orientation.get("ImageOrientationPatient")))
-    written = [place for place in places if place is not None]
+    written = [place for slice_ in facts if (place := along_normal(slice_.position, slice_.orientation)) is not None]
     order = sorted(set(written)) if len(written) == len(planes) and len(set(written)) > 1 else None
     ranks = [order.index(place) for place in written] if order else list(range(len(planes)))
     last = max(ranks)
