@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from synthassay.cohorts.sources import Source
@@ -23,11 +23,6 @@ class SourceStack:
     source: Source
     stack: Stack
 
-    @property
-    def paths(self) -> list[str]:
-        """Its files, in the order of its slices."""
-        return list(dict.fromkeys(one.path for one in self.stack.slices))
-
 
 def stacks_of(sources: Iterable[Source]) -> list[SourceStack]:
     """All slices of all series as stacks, series in the order of their first file."""
@@ -44,6 +39,29 @@ def without_localisers(sources: Sequence[Source]) -> tuple[list[Source], list[Qu
     """The sources that are scans, and a row for each file that holds nothing but localisers."""
     plans = {s.path for s in sources if s.slices and all(facts.is_localiser for facts in s.slices)}
     return [s for s in sources if s.path not in plans], [LOCALISER.row(path) for path in sorted(plans)]
+
+
+def volumes_of(stacks: Sequence[SourceStack], index: int | None) -> tuple[list[Source], list[Quarantined]]:
+    """A source for each volume, and a row for each file of which no slice is in one.
+
+    ``index``: of each series only the volume of this number, from 0; None: all of them.
+    """
+    volumes: list[Source] = []
+    left_out: dict[str, Unreadable] = {}
+    number: dict[tuple[str, str], int] = defaultdict(int)
+    for one in stacks:
+        series = (one.source.patient, one.source.series)
+        problem = one.stack.problem
+        if problem is None:
+            if index is not None and number[series] != index:
+                problem = Unreadable("volume", str(number[series]), "left out by cohort.volume.index")
+            number[series] += 1
+        if problem is None:
+            volumes.append(replace(one.source, stack=one.stack, slices=()))
+        else:
+            left_out |= dict.fromkeys(one.stack.paths, problem)
+    used = {path for volume in volumes for path in volume.parts}
+    return volumes, [problem.row(path) for path, problem in left_out.items() if path not in used]
 
 
 def places_of(stacks: Iterable[SourceStack]) -> dict[tuple[str, int], tuple[int, float]]:

@@ -105,7 +105,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks) if spec.dimensions == 2 else {}), spec)
     found.refused += refused
     found.notes += notes
     if not images:
