@@ -6,6 +6,8 @@ import signal
 
 import numpy as np
 
+from synthassay.scans.unreadable import Unreadable
+
 DEADLY = "png/003.png"
 
 
@@ -41,6 +43,18 @@ class DiesOnce:
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return item
+
+
+class Refuses:
+    """Refuses every item, and counts how often it is asked."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __call__(self, item):
+        with self.calls.open("ab") as stream:
+            stream.write(b"x")
+        return Unreadable("file", "anything", "refused")
 
 
 class Deadly:

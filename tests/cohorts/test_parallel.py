@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.parallel import MEMORY, TIME, Pool, worker_count
+from synthassay.cohorts.parallel import CRASH, MEMORY, TIME, Pool, worker_count
 from synthassay.errors import UserError
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -36,9 +36,9 @@ def test_nothing_to_do_starts_no_process():
 @pytest.mark.parametrize(
     ("item", "found", "reason"),
     [
-        ("segfault", "SIGSEGV", "its decoder crashed"),
-        ("abort", "SIGABRT", "its decoder crashed"),
-        ("exit", "exit code 3", "its decoder crashed"),
+        ("segfault", "SIGSEGV", CRASH),
+        ("abort", "SIGABRT", CRASH),
+        ("exit", "exit code 3", CRASH),
         ("killed", "killed by the system", MEMORY),
     ],
 )
@@ -49,6 +49,12 @@ def test_an_item_that_ends_its_process_is_found_and_the_others_are_answered(item
     assert [(error.found, error.field) for error in lost] == [(found, "file")] * 2
     assert all(error.reason.startswith(reason) for error in lost)
     assert [answer for answer in given if isinstance(answer, int)] == [2 * i for i in range(40)]
+
+
+def test_what_the_work_refuses_is_asked_once(tmp_path):
+    counted = hostile.Refuses(tmp_path / "calls")
+    assert [answer.reason for _, answer in Pool(counted, 1, LIMITS).answers([1, 2])] == ["refused", "refused"]
+    assert (tmp_path / "calls").read_bytes() == b"xx"
 
 
 def test_an_item_that_hangs_is_ended_at_its_time_limit():

@@ -73,5 +73,5 @@ class _PixelDigest:
             for plane in read_planes((self.root / path).read_bytes(), self.limits):
                 digest.update(repr(plane.values.shape).encode() + plane.values.tobytes())
             return digest.hexdigest()
-        except Exception as error:
+        except BaseException as error:
             return explained(error)

@@ -10,12 +10,14 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from synthassay.errors import UserError
@@ -26,8 +28,9 @@ from synthassay.specs import Resources
 T = TypeVar("T")
 R = TypeVar("R")
 SECONDS_TO_END = 10
-AHEAD = 8  # items that a worker holds, so that it never waits for the next one
+AHEAD = 64  # items that a worker holds, so that it never waits for the next one
 MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
+CRASH = "reading it crashed a decoder, as damaged data can"
 TIME = "reading it took longer than cohort.limits.seconds"
 
 _FORKS = get_context("forkserver")
@@ -61,7 +64,7 @@ class Pool(Generic[T, R]):
         """
         died: list[int] = []
         for index, answer in self._visit(items, range(len(items)), self.workers):
-            if isinstance(answer, Unreadable) and answer.reason != TIME:
+            if isinstance(answer, _Lost) and answer.reason != TIME:
                 died.append(index)
             else:
                 yield index, answer
@@ -86,6 +89,10 @@ class Pool(Generic[T, R]):
         finally:
             for worker in crew:
                 worker.stop()
+
+
+class _Lost(Unreadable):
+    """A file at which its process ended, other than one that the work itself refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ class _Worker:
             yield self.pending.popleft(), message
         self.ready = True
 
-    def _end(self) -> Iterator[tuple[int, Unreadable]]:
+    def _end(self) -> Iterator[tuple[int, _Lost]]:
         self.process.join(SECONDS_TO_END)  # a dying process closes its pipe first
         self.stop()
         self.ended = True
@@ -153,13 +160,13 @@ class _Worker:
             self.pipe.close()
 
 
-def _why(code: int, limits: LimitSpec) -> Unreadable:
+def _why(code: int, limits: LimitSpec) -> _Lost:
     if code == -signal.SIGALRM:
-        return Unreadable("file", f"more than {limits.seconds} s", TIME)
+        return _Lost("file", f"more than {limits.seconds} s", TIME)
     if code == -signal.SIGKILL:  # what Linux does to a process when the memory runs out
-        return Unreadable("file", "killed by the system", MEMORY)
+        return _Lost("file", "killed by the system", MEMORY)
     found = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return Unreadable("file", found, "its decoder crashed, as on damaged data; the rest of the files was read")
+    return _Lost("file", found, CRASH)
 
 
 def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> None:
@@ -167,27 +174,41 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
     _limit_memory(limits.memory_mib << 20)
+    _silence()
     pipe.send(None)
-    try:
-        for item in _received(pipe):
-            signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-            try:
-                answer = work(item)
-            except Exception as error:
-                error.add_note(traceback.format_exc())
-                answer = _Raised(error)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            pipe.send(answer)
-    except BrokenPipeError:
-        return
-
-
-def _received(pipe: Connection) -> Iterable[Any]:
-    while True:
+    for item in _received(pipe):
+        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
         try:
-            yield from pipe.recv()
-        except EOFError:
-            return
+            answer = work(item)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = _Raised(error)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        pipe.send(answer)
+
+
+def _received(pipe: Connection) -> Iterator[Any]:
+    """Items as they come. A thread takes them in, so that the main process never waits until one is finished."""
+    batches: SimpleQueue[list[Any]] = SimpleQueue()
+
+    def take_in() -> None:
+        while True:
+            try:
+                batches.put(pipe.recv())
+            except (EOFError, OSError):
+                os._exit(0)  # the main process has ended
+
+    threading.Thread(target=take_in, daemon=True).start()
+    while True:
+        yield from batches.get()
+
+
+def _silence() -> None:
+    # Decoders in C write what they think of a file over the progress bar, and may quote it.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _limit_memory(size: int) -> None:

@@ -16,6 +16,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow
 
 def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileImages:
     """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
+    if not sum(plane.values.size for plane in planes):
+        raise Unreadable("size", "0 pixels", "not an image: it has no pixels")
     for plane in planes:
         if not np.isfinite(plane.values).all():
             bad = int((~np.isfinite(plane.values)).sum())
@@ -56,7 +58,8 @@ def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: Co
     return Plane(
         frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
         digest=digest(resized), mask_pixels=mask_pixels,
-        spacing_mm=plane.spacing_mm, orientation=plane.orientation,
+        spacing_mm=plane.spacing_mm, orientation=plane.orientation, source_rows=plane.values.shape[0],
+        source_columns=plane.values.shape[1],
     )  # fmt: skip
 
 

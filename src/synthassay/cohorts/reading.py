@@ -17,7 +17,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 3  # of the readers: raise it when a reader gives other pixels
+VERSION = 4  # of the readers: raise it when a reader gives other pixels
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -46,12 +46,14 @@ class _HeaderReader:
     def __call__(self, path: str) -> Source | Unreadable:
         try:
             return dicom_sources.read_source(self.root, path, self.spec)
-        except Exception as error:
+        except BaseException as error:
             return explained(error)
 
 
-def explained(error: Exception) -> Unreadable:
+def explained(error: BaseException) -> Unreadable:
     """Why a file is not used. Nothing that one file can do may end the reading of the others."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
     if isinstance(error, Unreadable):
         return error
     if isinstance(error, MemoryError):
@@ -108,7 +110,7 @@ class _PixelReader:
     def __call__(self, source: Source) -> dict[str, Any] | Unreadable:
         try:
             images = _read_file(self.root, source, self.spec)
-        except Exception as error:
+        except BaseException as error:
             return explained(error)
         return facts_of(images, self.pixels.append(images.pixels))
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pydicom
 from pydicom.filebase import DicomBytesIO
@@ -35,10 +35,35 @@ def guarded(field: str, reason: str) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except (Unreadable, MemoryError, OSError):
+        except (Unreadable, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except Exception as error:  # a damaged file can fail in any of pydicom's converters
+        except (
+            BaseException
+        ) as error:  # a damaged file can fail in any converter; decoders in Rust panic with this kind
+            if isinstance(error, OSError) and error.errno:  # the disk's; decoders raise it without a number
+                raise
             raise Unreadable(field, type(error).__name__, reason) from error
+
+
+class _BoundedReader(io.BufferedReader):
+    """A file of which at most ``limits.header_mib`` are read, and never more memory taken than it has bytes.
+
+    What is read to be inflated (``read1``) has a limit of its own.
+    """
+
+    def __init__(self, path: Path, limits: LimitSpec) -> None:
+        super().__init__(io.FileIO(path))
+        self._size, self._room = path.stat().st_size, limits.header_mib << 20
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As many bytes as asked for, or as there are. Raises :class:`Unreadable` over the limit."""
+        if size is None or size < 0 or size > BLOCK:  # a damaged length, or all that there is
+            left = max(0, self._size - self.tell())
+            size = left if size is None or size < 0 else min(size, left)
+        self._room -= size
+        if self._room < 0:
+            raise Unreadable("header", "too large", "more than cohort.limits.header_mib before the pixels")
+        return super().read(size)
 
 
 def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str | int] | None = None) -> Any:
@@ -48,7 +73,7 @@ def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str | int] | N
     """
     check_size(path, limits)
     tags: list[Any] | None = None if keywords is None else [*keywords]
-    with path.open("rb") as stream:
+    with _BoundedReader(path, limits) as stream:
         if stream.read(132)[128:] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
         with guarded("header", "the DICOM header is damaged"):
@@ -61,7 +86,7 @@ def open_content(content: bytes, limits: LimitSpec) -> Any:
         return _dataset(io.BytesIO(content), limits)
 
 
-def _dataset(stream: BinaryIO, limits: LimitSpec, **reading: Any) -> Any:
+def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **reading: Any) -> Any:
     stream.seek(0)
     read_preamble(stream, force=False)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
@@ -87,11 +112,11 @@ def _plain(meta: Any, content: bytes) -> DicomBytesIO:
     return plain
 
 
-def inflate(stream: BinaryIO, limits: LimitSpec) -> bytes:
+def inflate(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec) -> bytes:
     """The rest of ``stream``, raw deflate (RFC 1951). Raises :class:`Unreadable` over ``limits.inflated_mib``."""
     inflater, room = zlib.decompressobj(-zlib.MAX_WBITS), limits.inflated_mib << 20
     content = bytearray()
-    while not inflater.eof and (block := inflater.unconsumed_tail or stream.read(BLOCK)):
+    while not inflater.eof and (block := inflater.unconsumed_tail or stream.read1(BLOCK)):
         content += inflater.decompress(block, room + 1 - len(content))
         if len(content) > room:
             check_inflated(len(content), limits)
