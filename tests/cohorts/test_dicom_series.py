@@ -1,7 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from synthassay.cohorts.dicom_series import places_of, series_table, stacks_of, volumes_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    outcome,
+    places_of,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+    write_series,
+)
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.specs import LabelSpec, SliceSpec, WindowSpec
 from synthassay.scans.volumes import VolumeSpec
@@ -44,8 +56,7 @@ def test_repeats_of_a_place_share_its_index_and_a_single_slice_has_none(sources)
 
 def test_one_series_uid_under_two_patients_is_two_series(sources):
     found = [*sources("a", (0, 2, 4), "P1"), *sources("b", (0, 2, 4), "P2")]
-    shared = [source.__class__(**{**{f: getattr(source, f) for f in source.__slots__}, "series": "1.2"})
-              for source in found]  # fmt: skip
+    shared = [replace(source, series="1.2") for source in found]
     assert [len(stack.stack.paths) for stack in stacks_of(shared)] == [3, 3]
 
 
@@ -124,3 +135,19 @@ def test_series_are_prepared_as_volumes(tmp_path, scans, prepare):
     assert list(cohort.quarantined) == []
     (table,) = [table for table in cohort.tables if table.title == "Series found"]
     assert [row[table.columns.index("Series")] for row in table.rows] == ["20"]
+
+
+def test_overlays_and_tilted_gantries_are_told(tmp_path, sources):
+    tilted = {"ImageOrientationPatient": [1, 0, 0, 0, 0.9397, 0.342]}
+    found = [*sources("head", (0, 5, 10), **tilted), *(replace(s, overlays=1) for s in sources("a", (0, 2, 4)))]
+    stacks = stacks_of(found)
+    assert [round(one.stack.tilt_degrees) for one in stacks] == [20, 0]
+    overlays, tilt = told(stacks, straightened=False)
+    assert overlays == "1 series have overlays, which are not burnt into the pixels."
+    assert tilt.startswith("1 stacks were scanned with a tilted gantry")
+    assert told(stacks, straightened=True) == [overlays]
+    assert [outcome(one.stack) for one in stacks] == ["volume, gantry tilted by 20.0°", "volume"]
+    write_series(tmp_path / "x", stacks)
+    table = pd.read_parquet(tmp_path / "x.series.parquet")
+    assert table.path.tolist() == ["head-0.dcm", "a-0.dcm"]
+    assert (tmp_path / "x.series.parquet").stat().st_mode & 0o777 == 0o600

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
+from synthassay.cohorts.pseudonyms import write_private_table
 from synthassay.cohorts.sources import Source
 from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.dicom.geometry import orientation_name
@@ -121,3 +123,35 @@ def _counts(stacks: Sequence[SourceStack]) -> tuple[str, ...]:
 def _range(values: Sequence[T], say: Callable[[T], str]) -> str:
     """The one value, or the first and the last of sorted ones."""
     return say(values[0]) if len(values) == 1 else f"{say(values[0])} to {say(values[-1])}"
+
+
+def told(stacks: Sequence[SourceStack], straightened: bool) -> list[str]:
+    """Sentences about what a reader should know; ``straightened``: volumes are put onto the patient's axes."""
+    sentences = []
+    drawn = {one.source.path for one in stacks if one.source.overlays}
+    if drawn:
+        sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")
+    tilted = sum(one.stack.tilt_degrees > 0 for one in stacks)
+    if tilted and not straightened:
+        sentences.append(f"{tilted:,} stacks were scanned with a tilted gantry, and their slices stay shifted against "
+                         "each other (for volumes cohort.volume.oblique=resample straightens them).")  # fmt: skip
+    return sentences
+
+
+def write_series(stem: Path, stacks: Sequence[SourceStack]) -> None:
+    """Every stack with its source ids into the private table ``<stem>.series.parquet``."""
+    firsts = [one.stack.slices[0].facts for one in stacks]
+    problems = [one.stack.problem for one in stacks]
+    write_private_table(stem.with_name(f"{stem.name}.series.parquet"), {
+        "source_patient": [one.source.patient for one in stacks], "source_study": [one.source.study for one in stacks],
+        "source_series": [one.source.series for one in stacks], "path": [one.source.path for one in stacks],
+        "modality": [one.source.modality for one in stacks], "device": [one.source.device for one in stacks],
+        "slices": [len(one.stack.slices) for one in stacks], "rows": [facts.rows for facts in firsts],
+        "columns": [facts.columns for facts in firsts], "spacing_mm": [one.stack.spacing_mm for one in stacks],
+        "plane": [orientation_name(facts.orientation) for facts in firsts],
+        "put_apart_by": [", ".join(one.stack.apart) for one in stacks],
+        "tilt_degrees": [one.stack.tilt_degrees for one in stacks],
+        "problem": [problem and problem.reason for problem in problems],
+        "problem_field": [problem and problem.field for problem in problems],
+        "problem_found": [problem and problem.found for problem in problems],
+    })  # fmt: skip

@@ -44,7 +44,7 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         uid=header.sop_uid, site=clean(header.extra.get(spec.site_from)), view=clean(header.extra.get(spec.view_from)),
         device=device_name(header.manufacturer, header.model), sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, slices=header.slices,
+        modality=header.modality, overlays=header.overlays, slices=header.slices,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Source:
     mask: str | None = None  # path of its mask, relative to the root
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
+    overlays: int = 0  # graphics that a DICOM file carries beside its pixels
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
     stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
 

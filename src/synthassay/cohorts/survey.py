@@ -9,7 +9,14 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.copies import without_copies
-from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, volumes_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    SourceStack,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+)
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
@@ -58,7 +65,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         _sort_series(found, spec)
     _join_table(found, spec, root)
     _note_patients(found, spec)
-    _tell_series(found)
+    _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -132,12 +139,14 @@ def _sort_series(found: Survey, spec: CohortSpec) -> None:
         raise UserError(nothing_left(f"none of {len(found.stacks):,} series can be used", found.refused, spec))
 
 
-def _tell_series(found: Survey) -> None:
-    """The table of series, with patients as the cohort's table names them."""
+def _tell_series(found: Survey, spec: CohortSpec) -> None:
+    """The table of series and what a reader should know, with patients as the cohort's table names them."""
+    if not found.stacks:
+        return
     named = {source.path: source for source in found.sources}
-    stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
-    if stacks:
-        found.tables.append(series_table(stacks))
+    found.stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
+    found.tables.append(series_table(found.stacks))
+    found.notes += told(found.stacks, spec.dimensions == 3 and spec.volume.oblique == "resample")
 
 
 def _check_keywords(spec: DicomSpec) -> None:
