@@ -18,6 +18,7 @@ from synthassay.cohorts.specs import (
     TableSpec,
     WindowSpec,
 )
+from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import digest_of
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -88,6 +89,9 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
     assert digest_of(spec.model_copy(update={"exclude": ("*Roe*", "*.Doe")}).to_key()) != digest_of(key)
 
 
+UNLABELLED = LabelSpec(source="none")
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -98,13 +102,16 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
         (lambda: LabelSpec(names=("a", "b"), values=("1",)), "one value for each name"),
         (lambda: LabelSpec(names=("a",)), "one class"),
         (lambda: LabelSpec(source="mask", names=("a", "b", "c")), "no or two label.names"),
-        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind nifti"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind dicom or nifti"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), slices=SliceSpec(with_mask=True)), "NIfTI"),
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
         (lambda: ImagesSpec(name="x"), "needs table.path"),
         (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(index="mean")), "NIfTI"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(spacing_mm=1)), "dimensions=3"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, dimensions=3, window=WindowSpec(mode="header")), "dimensions=2"),
         (lambda: ImagesSpec(name="../x", label=LabelSpec(source="none")), "pattern"),
     ],
 )

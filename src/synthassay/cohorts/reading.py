@@ -88,7 +88,7 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
+    parts = [(s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources]
     reading = spec.model_dump(mode="json", include={
         "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
     })  # fmt: skip

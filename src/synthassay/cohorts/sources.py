@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.slices import SliceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root."""
+    """One file with scans, or one volume of several, as far as it is known without its pixels.
+
+    ``path`` is relative to the root.
+    """
 
     path: str
     patient: str
@@ -27,7 +31,14 @@ class Source:
     mask: str | None = None  # path of its mask, relative to the root
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
+    overlays: int = 0  # graphics that a DICOM file carries beside its pixels
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
+    stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All its files; ``path`` is the first."""
+        return (self.path,) if self.stack is None else self.stack.paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

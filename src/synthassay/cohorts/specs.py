@@ -17,7 +17,7 @@ from synthassay.specs import Spec
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 JoinOn = Literal["file", "series", "study", "patient"]
 GENERIC = re.compile(r"[*?/]*")
-VOLUMETRIC = ("nifti",)
+VOLUMETRIC = ("dicom", "nifti")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 
 
@@ -269,6 +269,8 @@ class CohortSpec(Spec):
             raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
         if self.window.mode == "header" and self.kind != "dicom":
             raise ValueError("window.mode=header is for cohorts of DICOM files")
+        if self.dimensions == 3 and self.window.mode == "header":
+            raise ValueError("window.mode=header is for dimensions=2: the slices of a volume may have several windows")
         if self.label.source.startswith("header:") and self.kind != "dicom":
             raise ValueError("label.source=header:... is for cohorts of DICOM files")
         return self
@@ -280,6 +282,9 @@ class DicomSpec(CohortSpec):
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
 
+    With ``dimensions=3`` each stack of parallel slices at even distances is one image; ``volume.index`` keeps that
+    number of each series (for example the first b-value), ``null`` all.
+
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
@@ -289,6 +294,15 @@ class DicomSpec(CohortSpec):
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
+
+    @model_validator(mode="after")
+    def _volumes_of_series(self) -> Self:
+        if self.volume.index == "mean":
+            raise ValueError("volume.index=mean is for NIfTI volumes; give a number, or null for all of a series")
+        if self.dimensions == 2 and (self.volume.spacing_mm is not None or self.volume.oblique == "resample"):
+            raise ValueError("DICOM slices are taken as they were scanned: volume.spacing_mm and volume.oblique need "
+                             "dimensions=3")  # fmt: skip
+        return self
 
 
 class NiftiSpec(CohortSpec):
