@@ -72,6 +72,8 @@ class ScanRecord:
     spacing_mm: tuple[float, ...] | None = None  # row, column(, slice) spacing of the source
     orientation: str | None = None
     slice_index: int | None = None
+    source_rows: int | None = None  # before resizing
+    source_columns: int | None = None
     slice_position: float | None = None  # 0 = first slice of its volume, 1 = last
 
 

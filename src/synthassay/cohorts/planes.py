@@ -58,7 +58,8 @@ def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: Co
     return Plane(
         frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
         digest=digest(resized), mask_pixels=mask_pixels,
-        spacing_mm=plane.spacing_mm, orientation=plane.orientation,
+        spacing_mm=plane.spacing_mm, orientation=plane.orientation, source_rows=plane.values.shape[0],
+        source_columns=plane.values.shape[1],
     )  # fmt: skip
 
 

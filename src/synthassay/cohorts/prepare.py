@@ -192,7 +192,7 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
             device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
-            slice_position=plane.slice_position,
+            slice_position=plane.slice_position, source_rows=plane.source_rows, source_columns=plane.source_columns,
         ))  # fmt: skip
     return records
 

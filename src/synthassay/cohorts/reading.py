@@ -17,7 +17,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 3  # of the readers: raise it when a reader gives other pixels
+VERSION = 4  # of the readers: raise it when a reader gives other pixels
 FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 

@@ -42,6 +42,8 @@ class Plane:
     mask_pixels: int | None = None
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None
+    source_rows: int | None = None
+    source_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from synthassay.records import CohortTable, Identity, MetricResult
 from synthassay.reports.data import CohortCount, ReportData
 from synthassay.reports.layout import Cell, Head, Row, Table, floor_text, row_decimals, text_table
 from synthassay.reports.numbers import ABSENT, count, duration, interval, listing, megabytes, number
-from synthassay.reports.release import WITHHELD
+from synthassay.reports.suppression import WITHHELD
 from synthassay.reports.tables import FAMILIES
 from synthassay.reports.words import FAMILY_NAMES, clean, group_name, metric_name, why
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.card import DataCard
 from synthassay.records import CohortTable, MetricResult, Origin
 
 Audience = Literal["internal", "release"]
@@ -125,6 +126,7 @@ class ReportData:
     sets: Sequence[SetSummary]
     results: Sequence[MetricResult]
     audience: Audience = "internal"
+    card: DataCard = field(default_factory=DataCard)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the run's configuration, nested
     grids: Sequence[GridCell] = ()  # columns appear in the order of their first cell
     pairs: Sequence[CopiedPair] = ()

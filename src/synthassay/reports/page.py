@@ -28,6 +28,7 @@ from synthassay.reports.panels import (
     marks_of,
     memorisation_section,
 )
+from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
 from synthassay.reports.words import clean
@@ -67,6 +68,7 @@ class Page:
     downstream: Downstream | None
     losses: Sequence[Panel]
     cohort: CohortCard
+    real: RealData
     quarantine: Table | None
     tables: Sequence[Table]
     timings: Table
@@ -80,7 +82,7 @@ class Page:
             ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
             ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
-            ("cohort", "Cohort", True), ("results", "All results", True), ("provenance", "Provenance", True),
+            ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
         return [(anchor, title) for anchor, title, content in sections if content]
 
@@ -97,6 +99,7 @@ def page_of(data: ReportData, results: Results) -> Page:
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
         downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
+        real=real_data_section(data),
         quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
         provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
         settings=list(flat_facts(data.settings)),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from synthassay.card import DataCard
 from synthassay.errors import UserError
 from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.specs import EncoderSpec
@@ -13,6 +14,7 @@ from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external
+from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
@@ -33,6 +35,7 @@ class Line:
     """One run. Its attributes fill up as the stages pass; ``sets`` holds generators first, then controls."""
 
     cohort: Cohort
+    card: DataCard
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
@@ -62,6 +65,7 @@ class Line:
                 "the cohort has no control or no test patients, and nothing can be said without either.\n"
                 "Give cohort.split.control_a, control_b and test a share."
             )
+        self.card = data_card(self.context, self.cohort)
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:

@@ -63,6 +63,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         run_id=line.run_id,
         seed=line.context.spec.seed,
         cohort=cohort_summary(line),
+        card=line.card,
         sets=set_summaries(line),
         results=line.results,
         audience=audience,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from synthassay.card import CardRow, DataCard, Histogram
 from synthassay.records import (
     Cohort,
     CohortTable,
@@ -198,6 +199,20 @@ def load_predictions(folder: Path) -> list[Predictions]:
             )
         )
     return loaded
+
+
+def save_card(card: DataCard, path: Path) -> None:
+    """Write a data card as JSON."""
+    histograms = [asdict(item) | {"shares": item.shares.tolist()} for item in card.histograms]
+    rows = [asdict(row) for row in card.rows]
+    write_json(path, {"rows": rows, "histograms": histograms, "notes": list(card.notes)})
+
+
+def load_card(path: Path) -> DataCard:
+    """Read what :func:`save_card` wrote."""
+    facts = json.loads(path.read_text())
+    histograms = [Histogram(**item | {"shares": np.asarray(item["shares"])}) for item in facts["histograms"]]
+    return DataCard(rows=[CardRow(**row) for row in facts["rows"]], histograms=histograms, notes=facts["notes"])
 
 
 def save_results(results: Sequence[MetricResult], path: Path) -> None:
