@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthassay.cohorts import dicom_sources, nifti, photographs
+from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
@@ -88,7 +88,7 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
+    parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.on_disk, s.mask) if path)) for s in sources]
     reading = spec.model_dump(mode="json", include={
         "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
     })  # fmt: skip
@@ -117,7 +117,8 @@ class _PixelReader:
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    for path in (source.path, source.mask):
+    for path in (source.on_disk, source.mask):
         if path:
             check_size(root / path, spec.limits)
-    return READERS[spec.kind](root, source, spec)
+    read = array_files.read_images if source.array else READERS[spec.kind]
+    return read(root, source, spec)

@@ -10,7 +10,11 @@ from synthassay.scans.dicom.slices import SliceFacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root."""
+    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root.
+
+    Of a scan in an array file, ``file`` is the path of the file, ``array`` the name of the array and ``row`` the
+    scan's row; ``path`` then goes on inside the file.
+    """
 
     path: str
     patient: str
@@ -28,6 +32,14 @@ class Source:
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
+    file: str = ""
+    array: str = ""
+    row: int | None = None
+
+    @property
+    def on_disk(self) -> str:
+        """Path of the file that holds the scan, relative to the root."""
+        return self.file or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
