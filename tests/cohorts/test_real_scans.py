@@ -5,10 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-
-from synthassay.cohorts.specs import CohortSpec
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -18,13 +14,8 @@ pytestmark = [
 ]
 
 
-def shipped(name: str, *overrides: str) -> CohortSpec:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
-
-
 @pytest.mark.slow
-def test_lgg_mri(prepare):
+def test_lgg_mri(shipped, prepare):
     cohort = prepare(shipped("lgg_mri", "cohort.slices.min_foreground=0"), DATA / "lgg_mri")
     assert (len(cohort.images), Counter(cohort.images.labels.tolist())) == (2634, {0: 1722, 1: 912})
     patients = {record.patient_id: record.site for record in cohort.records}
@@ -35,14 +26,14 @@ def test_lgg_mri(prepare):
     assert len(set(cohort.split("external").patients.tolist())) == 27
 
 
-def test_ham10000_subset(prepare):
+def test_ham10000_subset(shipped, prepare):
     cohort = prepare(shipped("ham10000", "cohort.max_patients=60"), DATA / "ham10000")
     assert set(cohort.images.groups["device"].tolist()) == {"rosendahl", "vidir_modern"}
     assert any("Site and device coincide" in note for note in cohort.notes)
     assert any("Ids are of lesions" in note for note in cohort.notes)
 
 
-def test_four_manufacturers_are_read_without_labels(prepare):
+def test_four_manufacturers_are_read_without_labels(shipped, prepare):
     spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null", "cohort.slices.min_foreground=0")
     cohort = prepare(spec, DATA / "dicom_vendors")
     makers = {device.split()[0] for device in cohort.images.groups["device"].tolist()}
