@@ -14,7 +14,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_results, save_results
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass
