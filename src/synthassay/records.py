@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -72,10 +72,12 @@ class ScanRecord:
     spacing_mm: tuple[float, ...] | None = None  # row, column(, slice) spacing of the source
     orientation: str | None = None
     slice_index: int | None = None
+    source_rows: int | None = None  # before resizing
+    source_columns: int | None = None
     slice_position: float | None = None  # 0 = first slice of its volume, 1 = last
 
 
-def _checked_columns(owner: object, n: int, columns: Mapping[str, NDArray[Any] | None]) -> None:
+def _checked_columns(owner: object, n: int, columns: Mapping[str, Sized | None]) -> None:
     for name, column in columns.items():
         if column is not None and len(column) != n:
             raise ValueError(f"{type(owner).__name__}.{name} has {len(column)} rows, expected {n}")
@@ -85,11 +87,11 @@ def _checked_columns(owner: object, n: int, columns: Mapping[str, NDArray[Any] |
 class ImageSet:
     """Images, real or synthetic, and their table.
 
-    ``pixels``: ``[n, c, h, w]`` uint8 or uint16 over the full range of the dtype (0 is the window's low end, the
-    dtype's maximum its high end); may be a read-only memory map. ``patients`` is the resampling unit: the pseudonymous
-    patient of a real image, the source patient of a control made from real images, and the image itself for a
-    generated one. ``groups[column]`` is ``[n]`` text, ``""`` where missing; ``covariates[column]`` is ``[n]`` float32,
-    NaN where missing.
+    ``pixels``: ``[n, c, h, w]``, of volumes ``[n, c, d, h, w]``, uint8 or uint16 over the full range of the dtype (0 is
+    the window's low end, the dtype's maximum its high end); may be a read-only memory map. ``patients`` is the
+    resampling unit: the pseudonymous patient of a real image, the source patient of a control made from real images,
+    and the image itself for a generated one. ``groups[column]`` is ``[n]`` text, ``""`` where missing;
+    ``covariates[column]`` is ``[n]`` float32, NaN where missing.
     """
 
     name: str
@@ -107,10 +109,9 @@ class ImageSet:
     content_id: str = ""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(
-                f"ImageSet.pixels must be [n, c, h, w] uint8 or uint16, got {self.pixels.shape} {self.pixels.dtype}"
-            )
+        if self.pixels.ndim not in (4, 5) or self.pixels.dtype not in (np.uint8, np.uint16):
+            found = f"{self.pixels.shape} {self.pixels.dtype}"
+            raise ValueError(f"ImageSet.pixels must be [n, c, (d,) h, w] uint8 or uint16, got {found}")
         columns = {"ids": self.ids, "patients": self.patients, "labels": self.labels, "seeds": self.seeds}
         _checked_columns(self, len(self.pixels), {**columns, **self.groups, **self.covariates})
         if not self.content_id:
@@ -162,6 +163,26 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CohortTable:
+    """A small table about a cohort, for its card in the report: what was read, merged, joined or left out.
+
+    ``rows`` are texts, one for each of ``columns``; no id and no path is among them. ``patients`` counts the patients
+    behind each row: a release withholds rows of few patients, and a table that does not say altogether.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    patients: tuple[int, ...] | None = None
+    note: str = ""  # one sentence above the table
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"a row of the table {self.title!r} has not one text for each of its columns")
+        _checked_columns(self, len(self.rows), {"patients": self.patients})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
     """Real scans after preparation. ``splits`` is ``[n]`` text, one of :data:`SPLITS`."""
 
@@ -174,6 +195,7 @@ class Cohort:
     policy: Mapping[str, Any]  # the written intensity policy: window, percentiles, where taken, size, bits
     quarantined: Sequence[Quarantined] = ()
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
+    tables: Sequence[CohortTable] = ()  # how the scans were read
     _taken: dict[tuple[Split, ...], ImageSet] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.discovery import discover, selected, source_fingerprint
+from synthassay.cohorts.discovery import CLOSED, discover, selected, source_fingerprint
 from synthassay.errors import UserError
 
 
@@ -48,6 +48,53 @@ def test_special_files_and_undecodable_names_are_refused(root):
     (Path(os.fsdecode(os.fsencode(root) + b"/\xff.png"))).write_bytes(b"x")
     assert discover(root)[0] == ["a.png", "b/1.png"]
     assert reasons(root) == {"pipe.png": "not a regular file", "?.png": "the name is not valid UTF-8"}
+
+
+def test_a_folder_that_cannot_be_listed_is_counted_and_the_rest_is_found(root, monkeypatch):
+    real = os.scandir
+
+    def scandir(path="."):
+        if Path(os.fspath(path)).name == "b":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root, as whom tests may run, may list every folder
+    assert discover(root)[0] == ["a.png"]
+    assert [(row.path, row.field, row.found) for row in discover(root)[1]] == [("b", "folder", "Permission denied")]
+    assert reasons(root) == {"b": CLOSED}
+
+
+def test_a_root_that_cannot_be_listed_is_a_users_mistake(root, monkeypatch):
+    def scandir(path="."):
+        raise PermissionError(13, "Permission denied", os.fspath(path))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        discover(root)
+
+
+def test_links_in_a_circle_end(root):
+    (root / "b" / "up").symlink_to(root)
+    (root / "there").symlink_to(root / "back")
+    (root / "back").symlink_to(root / "there")
+    assert discover(root)[0] == ["a.png", "b/1.png"]
+    assert reasons(root) == {
+        "b/up": "a link to a folder is not followed", "there": "the link leads nowhere",
+        "back": "the link leads nowhere",
+    }  # fmt: skip
+
+
+def test_a_tree_deeper_than_a_path_may_be_long_ends(root):
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(20):  # made step by step: as one path it is too long
+        os.mkdir("d" * 250, dir_fd=here)
+        step = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = step
+    os.close(here)
+    found, refused = discover(root)
+    assert found == ["a.png", "b/1.png"]
+    assert [(row.found, row.reason) for row in refused] == [("File name too long", CLOSED)]
 
 
 def test_patterns_select_paths(scans):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from synthassay.cohorts.intensity import apply_policy, make_policy, quantise
-from synthassay.cohorts.specs import WindowSpec
+from synthassay.cohorts.specs import DicomSpec, LabelSpec, NiftiSpec, WindowSpec
 from synthassay.errors import UserError
 
 
@@ -66,3 +66,12 @@ def test_scan_mode_windows_each_scan_on_its_own(scans):
 def test_constant_training_pixels_are_a_users_problem(scans):
     with pytest.raises(UserError, match="are both 3"):
         policy_of(scans, WindowSpec(), np.full((3, 1, 8, 8), 3, np.float32))
+
+
+def test_windows_of_headers_are_said_to_be_those_of_each_header():
+    spec = DicomSpec(name="x", label=LabelSpec(source="none"), window=WindowSpec(mode="header"))
+    policy = make_policy(spec, iter(()), 0)
+    assert (policy["low"], policy["high"], policy["taken_from"]) == (0.0, 1.0, "each header")
+    assert (policy["percentiles"], policy["source_units"]) == (None, "rescaled")
+    with pytest.raises(ValueError, match=r"window\.mode=header"):
+        NiftiSpec(name="x", label=LabelSpec(source="none"), window=WindowSpec(mode="header"))

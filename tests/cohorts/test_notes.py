@@ -8,7 +8,7 @@ from synthassay.records import ImageSet
 CLASSES = Classes(("well", "ill"), 1, ("0", "1"))
 
 
-def sentences(scans, n=8, splits="generator-train", classes=CLASSES, digests=None, patient_is="patient", **columns):
+def sentences(scans, n=8, splits="generator-train", classes=CLASSES, patient_is="patient", **columns):
     """Notes on ``n`` images of ``n / 2`` patients; columns override what is otherwise unremarkable."""
     index = np.arange(n)
     half = index // 2
@@ -24,9 +24,8 @@ def sentences(scans, n=8, splits="generator-train", classes=CLASSES, digests=Non
         labels=np.broadcast_to(np.asarray(settings["labels"], dtype=np.int64), n), label_names=classes.names,
         groups=text, covariates={"age": np.broadcast_to(np.float32(settings["age"]), n)},
     )  # fmt: skip
-    digests = index.astype(str) if digests is None else digests
     spec = scans.images_spec(patient_is=patient_is)
-    return " ".join(limits_of(images, np.broadcast_to(np.asarray(splits), n), classes, list(digests), spec))
+    return " ".join(limits_of(images, np.broadcast_to(np.asarray(splits), n), classes, spec))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,6 @@ def sentences(scans, n=8, splits="generator-train", classes=CLASSES, digests=Non
         ({"splits": ["generator-train"] * 4 + ["control-a"] * 4}, "The controls have 2 patients, fewer than 100"),
         ({}, "control-b has no patient"),
         ({"splits": ["generator-train"] * 6 + ["test"] * 2}, "test has no image with the label 'well'"),
-        ({"digests": list("aabbccdb")}, "1 images equal an image of another patient"),
         ({"sex": ""}, "No image has a known sex."),
         ({"age": [50] * 7 + [np.nan]}, "The age of 1 of 8 images is unknown."),
     ],
@@ -64,12 +62,7 @@ def test_nothing_is_said_that_is_not_so(scans):
         "No device",
         "only site",
         "held out",
-        "equal an image",
         "unknown",
         "lesions",
     ):
         assert words not in text
-
-
-def test_equal_images_of_one_patient_are_no_double(scans):
-    assert "equal an image" not in sentences(scans, digests=list("aabbccdd"))

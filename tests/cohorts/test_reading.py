@@ -1,60 +1,97 @@
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from synthassay.cohorts import reading
 from synthassay.cohorts.discovery import discover
-from synthassay.cohorts.parallel import ordered_map, worker_count
+from synthassay.cohorts.journal import PixelMaps
+from synthassay.cohorts.parallel import MEMORY, Pool
 from synthassay.cohorts.photographs import describe
-from synthassay.errors import UserError
 from synthassay.records import SilentProgress
 from synthassay.specs import Resources
 
+sys.path.append(str(Path(__file__).parent))  # where the processes find it too
+import hostile
+
+
+class Counted(SilentProgress):
+    """Counts files; ends like Ctrl+C after ``patience`` of them."""
+
+    def __init__(self, patience=1000):
+        self.patience, self.done_before, self.read = patience, 0, 0
+
+    def start(self, what, total, done=0):
+        self.done_before = done
+
+    def advance(self, n=1):
+        self.read += n
+        if self.read == self.patience:
+            raise KeyboardInterrupt
+
 
 @pytest.fixture
-def arguments(image_tree, scans, tmp_path, monkeypatch):
-    monkeypatch.setitem(reading.FILES_PER_CHUNK, "images", 3)
+def arguments(image_tree, scans, tmp_path):
     root = image_tree(5)
     sources = [describe(path) for path in discover(root)[0] if path.endswith(".png")]
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 
-def all_pixels(folder, images):
-    return np.concatenate([block for _, block in reading.pixel_blocks(folder, images)])
+def all_pixels(folder, images, size=8):
+    return np.concatenate([block for _, block in PixelMaps(folder, (3, size, size)).blocks(images)])
 
 
-def test_an_interrupted_reading_goes_on_and_gives_the_same(arguments, monkeypatch):
+@pytest.fixture
+def interrupted(arguments):
+    """An interrupted reading: its arguments, and what a whole one gives."""
     whole, _ = reading.read_pixels(*arguments)
     expected = all_pixels(arguments[3], whole)
-    arguments = (*arguments[:3], arguments[3].with_name("again"), *arguments[4:])
-    read, real = [], reading._read_file
-
-    def killed_at_the_fifth(root, source, spec):
-        if len(read) == 4:
-            raise KeyboardInterrupt
-        read.append(source.path)
-        return real(root, source, spec)
-
-    monkeypatch.setattr(reading, "_read_file", killed_at_the_fifth)
+    again = (*arguments[:3], arguments[3].with_name("again"), arguments[4])
     with pytest.raises(KeyboardInterrupt):
-        reading.read_pixels(*arguments)
-    read.clear()
-    monkeypatch.setattr(reading, "_read_file", lambda *a: (read.append(a[1].path), real(*a))[1])
-    again, _ = reading.read_pixels(*arguments)
-    assert len(read) == 7  # the first chunk of three was kept
-    assert again == whole
-    assert np.array_equal(all_pixels(arguments[3], again), expected)
+        reading.read_pixels(*again, Counted(patience=4))
+    return again, whole, expected
+
+
+def test_an_interrupted_reading_goes_on_after_the_files_that_it_had_read(interrupted):
+    again, whole, expected = interrupted
+    images, _ = reading.read_pixels(*again, progress := Counted())
+    assert (progress.done_before, progress.read) == (4, 6)
+    assert [image.plane for image in images] == [image.plane for image in whole]
+    assert np.array_equal(all_pixels(again[3], images), expected)
+
+
+def test_what_a_loss_of_power_took_is_read_again(interrupted):
+    again, _, expected = interrupted
+    folder = again[3]
+    pixels, row = folder / "pixels-0.f32", 4 * 3 * 8 * 8
+    content = bytearray(pixels.read_bytes())
+    content[row : row + 8] = bytes(8)  # a block of the second image that never reached the disk
+    pixels.write_bytes(content[: 3 * row + 5])  # and the end of the fourth
+    with (folder / "journal.jsonl").open("ab") as stream:
+        stream.write(b'{"file":7,"sha')
+    images, _ = reading.read_pixels(*again, progress := Counted())
+    assert (progress.done_before, progress.read) == (2, 8)
+    assert np.array_equal(all_pixels(folder, images), expected)
+
+
+def test_a_file_at_which_the_process_dies_is_the_only_one_that_is_lost(arguments, monkeypatch):
+    monkeypatch.setattr(reading, "Pool", lambda work, *rest: Pool(hostile.Deadly(work), *rest))
+    images, refused = reading.read_pixels(*arguments)
+    assert len(images) == 9
+    assert [(row.path, row.found) for row in refused] == [(hostile.DEADLY, "SIGSEGV")]
 
 
 def test_chunks_of_other_settings_or_changed_files_are_not_used(arguments):
     root, sources, spec, folder, *rest = arguments
     reading.read_pixels(*arguments)
     smaller, _ = reading.read_pixels(root, sources, spec.model_copy(update={"size": 12}), folder, *rest)
-    assert all_pixels(folder, smaller).shape[2:] == (12, 12)
+    assert all_pixels(folder, smaller, 12).shape[2:] == (12, 12)
     os.utime(root / sources[0].path, ns=(1, 1))
-    (folder / "chunk-000000.json").write_text("[]")
-    assert len(reading.read_pixels(root, sources, spec.model_copy(update={"size": 12}), folder, *rest)[0]) == 10
+    reading.read_pixels(root, sources, spec.model_copy(update={"size": 12}), folder, rest[0], progress := Counted())
+    assert (progress.done_before, progress.read) == (0, 10)
 
 
 def test_what_is_kept_between_calls_names_no_path(arguments):
@@ -81,35 +118,20 @@ def test_files_over_the_limit_are_not_opened(arguments):
     assert [row.found for row in refused] == ["too large"]
 
 
-def test_a_file_for_which_the_memory_does_not_suffice_does_not_end_the_run(arguments, monkeypatch):
-    real = reading.READERS["images"]
-
-    def exhausted(root, source, spec):
-        if source.path == "png/003.png":
-            raise MemoryError
-        return real(root, source, spec)
-
-    monkeypatch.setitem(reading.READERS, "images", exhausted)
-    images, refused = reading.read_pixels(*arguments)
+def test_a_file_for_which_the_memory_does_not_suffice_does_not_end_the_run(arguments):
+    root, sources, spec, *rest = arguments
+    big = np.zeros((9000, 9000), np.uint8)
+    Image.fromarray(big).save(root / sources[3].path)  # 77 MiB, and 309 MiB in float32
+    little = spec.model_copy(update={"limits": spec.limits.model_copy(update={"memory_mib": 256})})
+    images, refused = reading.read_pixels(root, sources, little, *rest)
     assert len(images) == 9
-    assert [(row.path, row.found) for row in refused] == [("png/003.png", "too large")]
+    assert [(row.path, row.found, row.reason) for row in refused] == [("png/003.png", "too large", MEMORY)]
 
 
 def test_processes_give_the_order_and_pixels_of_one(arguments, tmp_path):
     root, sources, spec, _, _, progress = arguments
-    many = sources * 3  # enough chunks for a pool
+    many = sources * 3
     serial, _ = reading.read_pixels(root, many, spec, tmp_path / "one", Resources(workers=1), progress)
     parallel, _ = reading.read_pixels(root, many, spec, tmp_path / "two", Resources(workers=2), progress)
-    assert parallel == serial
+    assert [(i.source, i.plane) for i in parallel] == [(i.source, i.plane) for i in serial]
     assert np.array_equal(all_pixels(tmp_path / "two", parallel), all_pixels(tmp_path / "one", serial))
-
-
-def test_a_process_that_dies_is_explained():
-    with pytest.raises(UserError, match=r"resources\.workers=1"):
-        list(ordered_map(os._exit, [1] * 8, 2))
-
-
-def test_workers_follow_the_resources():
-    assert worker_count(Resources(workers=3, threads=5)) == 3
-    assert worker_count(Resources(threads=5)) == 5
-    assert worker_count(Resources()) >= 1

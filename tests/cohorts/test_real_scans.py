@@ -3,13 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from synthassay.cohorts.dicom import read_header, read_images
-from synthassay.cohorts.specs import CohortSpec, DicomSpec, LabelSpec
+from synthassay.cohorts.specs import CohortSpec
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -48,15 +46,9 @@ def test_four_manufacturers_are_read_without_labels(prepare):
     cohort = prepare(spec, DATA / "dicom_vendors")
     makers = {device.split()[0] for device in cohort.images.groups["device"].tolist()}
     assert makers == {"GE", "Philips", "Siemens", "Toshiba"}
-    assert len(cohort.images) == 409  # 321 single images, and 64 + 4 * 6 frames
-    assert Counter(row.field for row in cohort.quarantined) == {"ImageType": 17, "file": 1}
-
-
-def test_one_image_is_the_same_in_every_transfer_syntax_that_can_be_decoded(monkeypatch):
-    monkeypatch.setattr("synthassay.cohorts.dicom._refusal", lambda header, spec: None)  # the image is a mosaic
-    spec = DicomSpec(name="vendors", size=384, label=LabelSpec(source="none"))
-    folder = DATA / "dicom_vendors" / "siemens_trio_transfer_syntaxes"
-    pixels = []
-    for number in (1, 2, 3, 4, 7, 9):  # little endian (explicit, implicit), big endian, RLE, JPEG-LS, JPEG 2000
-        pixels.append(read_images(folder, read_header(folder, f"{number}.dcm", spec), spec).pixels)
-    assert all(np.array_equal(other, pixels[0]) for other in pixels[1:])
+    # 321 single images, 64 + 4 * 6 frames, 8 mosaics of 5 tiles, and one of 35 in nine files with a UID each.
+    assert len(cohort.images) == 321 + 64 + 4 * 6 + 8 * 5 + 9 * 35
+    assert Counter(row.field for row in cohort.quarantined) == {"file": 1}
+    (series,) = [table for table in cohort.tables if table.title == "Series found"]
+    assert sum(int(row[series.columns.index("Series")]) for row in series.rows) == 13
+    assert {row[series.columns.index("What it is")] for row in series.rows} == {"volume"}

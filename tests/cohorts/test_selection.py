@@ -55,5 +55,5 @@ def test_files_of_which_nothing_is_left_are_named_with_the_rule(scans):
 
 def test_single_slice_files_get_their_place_in_the_series():
     single = volume("a", 1, slice_index=None, slice_position=None)
-    placed = with_places([*single, *volume("b", 2)], {"a": (4, 0.5)})
+    placed = with_places([*single, *volume("b", 2)], {("a", 0): (4, 0.5)})
     assert [(image.plane.slice_index, image.plane.slice_position) for image in placed] == [(4, 0.5), (0, 0.0), (1, 0.0)]

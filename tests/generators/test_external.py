@@ -86,6 +86,21 @@ def test_monochrome1_is_inverted(tmp_path):
     np.testing.assert_array_equal(load(tmp_path)[0].pixels[0, 0], windowed(255.0 - stored))
 
 
+def test_windows_of_headers_and_units_follow_the_cohorts_policy(tmp_path):
+    stored = picture(dtype=np.uint8).astype(np.uint16)
+    write_dicom(tmp_path / "a.dcm", stored)
+    dataset = pydicom.dcmread(tmp_path / "a.dcm")
+    as_stored = load(tmp_path, policy=POLICY | {"source_units": "stored"})[0]
+    np.testing.assert_array_equal(as_stored.pixels[0, 0], windowed(stored))
+    dataset.WindowCenter, dataset.WindowWidth = "100.5", "201"  # of rescaled values: 0 to 200
+    dataset.save_as(tmp_path / "a.dcm")
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 2), np.float32), np.eye(4)), tmp_path / "b.nii")
+    images, (row,) = load(tmp_path, policy=POLICY | {"mode": "header", "low": 0.0, "high": 1.0})
+    expected = np.rint(np.clip((stored * 2.0 - 50) / 200, 0, 1) * 255)
+    np.testing.assert_array_equal(images.pixels[0, 0], expected)
+    assert (row.path, row.field) == ("b.nii", "window")
+
+
 def test_colour_dicom_is_read_as_rgb(tmp_path):
     stored = picture(size=(8, 8, 3))
     write_dicom(tmp_path / "a.dcm", stored, "RGB", slope=1, intercept=0, bits=8)
@@ -277,7 +292,7 @@ def test_nan_in_a_volume_is_quarantined(tmp_path):
     volume = np.full((8, 8, 2), 200, np.float32)
     volume[1, 1, 1] = np.nan
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii")
-    assert refused(tmp_path).found == "NaN or infinite values"
+    assert refused(tmp_path).found == "1 of 128 are NaN or infinite"
 
 
 def test_a_decompression_bomb_is_not_decoded(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthassay.records import MetricResult, identity
+from synthassay.records import CohortTable, MetricResult, identity
 from synthassay.reports.data import (
     CohortCount,
     CohortSummary,
@@ -239,7 +239,8 @@ def hostile() -> ReportData:
     ]
     return replace(
         data, results=rows, title=f"phantom {EVIL}", notes=(EVIL,), quarantine={f"bad header {EVIL}": 2},
-        cohort=replace(data.cohort, name=EVIL, label=EVIL, positive=EVIL, external=(EVIL,), notes=(EVIL,)),
+        cohort=replace(data.cohort, name=EVIL, label=EVIL, positive=EVIL, external=(EVIL,), notes=(EVIL,),
+                       tables=(CohortTable(title=EVIL, columns=(EVIL,), rows=((EVIL,),), note=EVIL),)),
         grids=[replace(cell, label=EVIL) if cell.label == LABELS[1] else cell for cell in data.grids],
         settings={EVIL: {"$\\frac{": EVIL}}, provenance={EVIL: EVIL},
         timings=[StageTiming(stage=EVIL, seconds=1.0)],

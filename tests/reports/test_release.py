@@ -2,6 +2,7 @@ import base64
 import json
 from dataclasses import replace
 
+from synthassay.records import CohortTable
 from synthassay.reports.data import CohortCount, SetSummary
 from synthassay.reports.html import write_report
 from synthassay.reports.images import montage, png_uri
@@ -137,6 +138,15 @@ def test_notes_on_the_cohort_rare_reasons_and_patients_of_controls_stay_inside(m
     assert "common" in text
     assert "rare" not in text.split('id="cohort"')[1].split('id="results"')[0]
     assert json.loads((tmp_path / "results.json").read_text())["sets"][-1]["units"] is None
+
+
+def test_tables_about_the_cohort_keep_rows_of_enough_patients_and_none_without_a_count(made_up):
+    rows = (("GE MEDICAL", "GE"), ("Siemens", "Siemens"), ("SIEMENS", "Siemens"))
+    told = CohortTable(title="Merges", columns=("Written", "Read as"), rows=rows, patients=(40, 60, 3))
+    data = replace(made_up, cohort=replace(made_up.cohort, tables=(told, replace(told, patients=None))))
+    assert for_audience(data).cohort.tables == data.cohort.tables, "an internal page shows all of them"
+    (published,) = for_audience(replace(data, audience="release")).cohort.tables
+    assert published.rows == (("Siemens", "Siemens"), ("withheld", "")), "one row alone is the total less the others"
 
 
 def test_an_internal_page_is_left_as_it_is(made_up):

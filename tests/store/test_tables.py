@@ -8,6 +8,7 @@ import pytest
 
 from synthassay.records import (
     Cohort,
+    CohortTable,
     FeatureSet,
     ImageSet,
     MetricResult,
@@ -76,13 +77,24 @@ def test_cohort_round_trip(tmp_path: Path) -> None:
         policy={"low": 0.5},
         quarantined=[Quarantined(path="a.dcm", field="file", found="12 bytes", reason="truncated")],
         notes=("one site",),
-    )
+        tables=(CohortTable(title="Vendors", columns=("Written", "Read as"), rows=(("GE MEDICAL", "GE"),)),
+                CohortTable(title="Series", columns=("Series",), rows=(("localiser",), ("T2",)), patients=(4, 12))),
+    )  # fmt: skip
     tables.save_cohort(cohort, tmp_path)
     read = tables.load_cohort(tmp_path)
     assert read.content_id == cohort.content_id
     assert read.records[0] == cohort.records[0]
     assert read.quarantined[0] == cohort.quarantined[0]
+    assert read.tables == cohort.tables
+    assert replace(cohort, tables=()).content_id == cohort.content_id
     assert len(read.split("test")) == 2
+
+
+def test_a_table_about_a_cohort_has_one_text_for_each_column() -> None:
+    with pytest.raises(ValueError, match="not one text for each"):
+        CohortTable(title="Vendors", columns=("Written", "Read as"), rows=(("GE",),))
+    with pytest.raises(ValueError, match="patients has 1 rows, expected 2"):
+        CohortTable(title="Series", columns=("Series",), rows=(("a",), ("b",)), patients=(3,))
 
 
 def test_a_patient_in_two_splits_is_refused() -> None:

@@ -58,28 +58,11 @@ def _gpu() -> list[Row]:
 
 
 def _decoders() -> list[Row]:
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import (
-        JPEG2000Lossless,
-        JPEGBaseline8Bit,
-        JPEGLosslessSV1,
-        JPEGLSLossless,
-        RLELossless,
-    )
+    from synthassay.scans.dicom.decoders import decoder_table
 
-    syntaxes = {
-        "RLE": RLELossless,
-        "JPEG baseline": JPEGBaseline8Bit,
-        "JPEG lossless": JPEGLosslessSV1,
-        "JPEG-LS": JPEGLSLossless,
-        "JPEG 2000": JPEG2000Lossless,
-    }
     rows = []
-    for name, syntax in syntaxes.items():
-        decoder = get_decoder(syntax)
-        plugins = ", ".join(decoder.available_plugins)
-        missing = f"missing: {'; '.join(decoder.missing_dependencies)[:90]}"
-        rows.append((OK if decoder.is_available else WARN, f"DICOM {name}", plugins or missing))
+    for name, plugin, missing in decoder_table():
+        rows.append((OK if plugin else WARN, f"DICOM {name}", plugin or f"none; needs {missing}"))
     return rows
 
 

@@ -1,5 +1,6 @@
 """Which files lie under a root. Links that leave it are never followed."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -7,24 +8,29 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.tables import table_path
+from synthassay.cohorts.tables import table_path, without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 
 OUTSIDE = "the link leads out of the cohort's folder"
+CLOSED = "it cannot be looked at, so what it holds is not known"
+NOWHERE = ("broken link", "the link leads nowhere")
 
 
 def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
     """Paths of all files under ``root``, relative with ``/``, sorted; and what is not a file that may be read.
 
     Links to files inside the root are followed (the layout of datalad), once per target; links to folders are not.
+    A folder that cannot be listed is one row of the second list: nobody knows how many scans it holds.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder.\nGive the folder that holds the scans with cohort.root=DIR.")
     inside = root.resolve()
     found: list[str] = []
     refused: list[Quarantined] = []
-    for folder, folders, files in os.walk(root, followlinks=False, onerror=_refuse_to_guess):
+    _list_root(root)
+    closed_folders: list[OSError] = []
+    for folder, folders, files in os.walk(root, followlinks=False, onerror=closed_folders.append):
         closed = set()
         for name in [*folders, *files]:
             path = Path(folder) / name
@@ -32,16 +38,34 @@ def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
             reason = _why_not(path, inside)
             if reason:
                 closed.add(name)
-                shown = relative.encode("utf-8", "replace").decode()
-                refused.append(Quarantined(path=shown, field="file", found=reason[0], reason=reason[1]))
+                refused.append(Quarantined(path=_shown(relative), field="file", found=reason[0], reason=reason[1]))
             elif name in files:
                 found.append(relative)
         folders[:] = [name for name in folders if name not in closed]
+    refused += [_closed(root, error) for error in closed_folders]
     return _without_doubles(root, sorted(found), refused)
 
 
-def _refuse_to_guess(error: OSError) -> None:
-    raise UserError(f"a folder of the cohort cannot be read: {error.strerror}.\nMake the whole folder readable.")
+def _list_root(root: Path) -> None:
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise UserError(f"the cohort's folder cannot be read: {error.strerror}.\n"
+                        f"Make {root} readable for you, with its subfolders.") from error  # fmt: skip
+
+
+def _closed(root: Path, error: OSError) -> Quarantined:
+    path = _shown(Path(error.filename).relative_to(root).as_posix())
+    return Quarantined(path=path, field="folder", found=_named(error), reason=CLOSED)
+
+
+def _named(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _shown(path: str) -> str:
+    """A path that may hold bytes that are no text, as text."""
+    return path.encode("utf-8", "replace").decode()
 
 
 def _why_not(path: Path, inside: Path) -> tuple[str, str] | None:
@@ -59,8 +83,10 @@ def _why_not(path: Path, inside: Path) -> tuple[str, str] | None:
         mode = path.stat().st_mode
     except UnicodeEncodeError:
         return "file name", "the name is not valid UTF-8"
-    except (OSError, RuntimeError):
-        return "broken link", "the link leads nowhere"
+    except RuntimeError:  # links in a circle, before Python 3.13
+        return NOWHERE
+    except OSError as error:
+        return NOWHERE if error.errno in (errno.ENOENT, errno.ELOOP) else (_named(error), CLOSED)
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         return "special file", "not a regular file"
     return None
@@ -98,7 +124,8 @@ def source_fingerprint(spec: CohortSpec, root: Path) -> str:
     for path in discover(root)[0]:
         status = (root / path).stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    if spec.table is not None:
-        status = table_path(spec.table, root).stat()
+    table = without_absent_participants(spec, root).table
+    if table is not None:
+        status = table_path(table, root).stat()
         digest.update(f"table\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()

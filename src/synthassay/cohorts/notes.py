@@ -1,7 +1,5 @@
 """What a cohort cannot answer, as sentences computed from its data."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,13 +11,11 @@ from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, ImageSet
 CONTROL_PATIENTS_FOR_MEMORISATION = 100
 
 
-def limits_of(
-    images: ImageSet, splits: NDArray[np.str_], classes: Classes, digests: Sequence[str], spec: CohortSpec
-) -> list[str]:
-    """Sentences about one prepared cohort; ``digests`` are of the pixels of each image."""
+def limits_of(images: ImageSet, splits: NDArray[np.str_], classes: Classes, spec: CohortSpec) -> list[str]:
+    """Sentences about one prepared cohort."""
     found = [
-        _unit(spec), *_labels(images, splits, classes), *_places(images, splits), *_counts(images, splits),
-        _doubles(images, np.asarray(digests)), *_missing(images),
+        _unit(spec), _window(spec), *_labels(images, splits, classes), *_places(images, splits),
+        *_counts(images, splits), *_missing(images),
     ]  # fmt: skip
     return [sentence for sentence in found if sentence]
 
@@ -33,6 +29,15 @@ def _unit(spec: CohortSpec) -> str:
         "split, and intervals over images are narrower than intervals over patients would be.",
     }
     return texts[spec.patient_is]
+
+
+def _window(spec: CohortSpec) -> str:
+    own = {"scan": "its own percentiles", "header": "the window of its own header"}.get(spec.window.mode)
+    return (
+        f"Each scan was windowed by {own}: equal grey values of two scans need not mean equal source values."
+        if own
+        else ""
+    )
 
 
 def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> list[str]:
@@ -93,17 +98,6 @@ def _counts(images: ImageSet, splits: NDArray[np.str_]) -> list[str]:
         sentences.append(f"The controls have {controls} patients, fewer than {CONTROL_PATIENTS_FOR_MEMORISATION}: the "
                          "evidence is insufficient for any claim that patients are not copied.")  # fmt: skip
     return sentences
-
-
-def _doubles(images: ImageSet, digests: NDArray[np.str_]) -> str:
-    order = np.argsort(digests, kind="stable")
-    same = (digests[order][1:] == digests[order][:-1]) & (images.patients[order][1:] != images.patients[order][:-1])
-    pixels = (images.pixels[row] for row in order[1:][same])
-    count = sum(1 for image in pixels if image.min() < image.max())  # blank images are equal without being a double
-    if not count:
-        return ""
-    return (f"{count:,} images equal an image of another patient pixel by pixel: some patients may be present under "
-            "two ids, and then stand in two splits.")  # fmt: skip
 
 
 def _missing(images: ImageSet) -> list[str]:

@@ -1,18 +1,40 @@
-"""Work over many files in a pool of processes, in order."""
+"""Work on files that nobody vouches for, in processes that may die of them without ending the run.
 
+A worker has a limit of memory, which the system turns into a :class:`MemoryError` or the end of the process, and one
+of time, at which the system ends it, also inside a decoder that hangs in C. The file that it was at is the one that is
+not used; a new worker goes on. Workers are forked from a server that has imported the readers once, so that a new one
+costs milliseconds and inherits no thread, lock or CUDA state of this process.
+"""
+
+import contextlib
 import os
+import resource
+import signal
+import threading
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from synthassay.errors import UserError
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
 T = TypeVar("T")
 R = TypeVar("R")
-FEWEST_TASKS = 8  # below it a pool costs more (about a second for each process) than it saves
+SECONDS_TO_END = 10
+AHEAD = 64  # items that a worker holds, so that it never waits for the next one
+MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
+CRASH = "reading it crashed a decoder, as damaged data can"
+TIME = "reading it took longer than cohort.limits.seconds"
+
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload(["synthassay.cohorts.reading"])
 
 
 def worker_count(resources: Resources) -> int:
@@ -23,20 +45,175 @@ def worker_count(resources: Resources) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
-    """``function`` of every task, in the order of the tasks. ``function`` and tasks must be picklable.
+@dataclass(frozen=True, slots=True)
+class Pool(Generic[T, R]):
+    """``work`` of many items in ``workers`` processes, under the limits of time and memory for each item.
 
-    Raises :class:`UserError` where a process dies, as it does when the memory runs out.
+    ``work`` and the items are picklable. Each worker has its own copy of ``work``, which may keep something open.
     """
-    if workers < 2 or len(tasks) < FEWEST_TASKS:
-        yield from map(function, tasks)
-        return
-    # Spawned processes inherit no threads, locks or CUDA state of this one.
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn"))
-    try:
-        yield from pool.map(function, tasks)
-    except BrokenProcessPool as error:
-        raise UserError("a process that read scans was ended by the system, probably for lack of memory.\n"
-                        "Start again with resources.workers=1; what was read is kept.") from error  # fmt: skip
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    work: Callable[[T], R]
+    workers: int
+    limits: LimitSpec
+
+    def answers(self, items: Sequence[T]) -> Iterator[tuple[int, R | Unreadable]]:
+        """Index and answer of every item, as they come; :class:`Unreadable` for one at which its worker ended.
+
+        An item whose worker died is tried once more alone at the end: the system may have ended the worker for the
+        memory that the others took. What ``work`` raises is raised here.
+        """
+        died: list[int] = []
+        for index, answer in self._visit(items, range(len(items)), self.workers):
+            if isinstance(answer, _Lost) and answer.reason != TIME:
+                died.append(index)
+            else:
+                yield index, answer
+        for index in died:
+            yield from self._visit(items, [index], 1)
+
+    def _visit(self, items: Sequence[T], indices: Sequence[int], count: int) -> Iterator[tuple[int, R | Unreadable]]:
+        todo = deque(indices)
+        crew: list[_Worker] = []
+        try:
+            while todo or any(worker.pending for worker in crew):
+                while len(crew) < min(count, len(todo)):
+                    crew.append(_Worker(self.work, self.limits))
+                for worker in crew:
+                    worker.feed(items, todo, len(crew))
+                ready = wait([worker.pipe for worker in crew])
+                for worker in [worker for worker in crew if worker.pipe in ready]:
+                    yield from worker.collect()
+                    if worker.ended:
+                        todo.extendleft(reversed(worker.pending))
+                        crew.remove(worker)
+        finally:
+            for worker in crew:
+                worker.stop()
+
+
+class _Lost(Unreadable):
+    """A file at which its process ended, other than one that the work itself refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: BaseException
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One process; ``pending`` are the items that it was given and has not answered, in its order."""
+
+    work: Callable[[Any], Any]
+    limits: LimitSpec
+    pipe: Any = None
+    process: Any = None
+    pending: deque[int] = field(default_factory=deque)
+    ready: bool = False
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.pipe, theirs = _FORKS.Pipe()
+        self.process = _FORKS.Process(target=_serve, args=(theirs, self.work, self.limits), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the pipe ends when the process does
+
+    def feed(self, items: Sequence[Any], todo: deque[int], crew: int) -> None:
+        """Give it items of ``todo`` when it has few left; fewer towards the end, so that all end together."""
+        ahead = min(AHEAD, len(todo) // (2 * crew) + 1)
+        if not todo or len(self.pending) > ahead // 2:
+            return
+        batch = [todo.popleft() for _ in range(min(ahead, len(todo)))]
+        self.pending.extend(batch)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended, which collect() finds
+            self.pipe.send([items[index] for index in batch])
+
+    def collect(self) -> Iterator[tuple[int, Any]]:
+        """What it has sent, or why it ended."""
+        try:
+            message = self.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._end()
+            return
+        if isinstance(message, _Raised):
+            raise message.error
+        if self.ready:
+            yield self.pending.popleft(), message
+        self.ready = True
+
+    def _end(self) -> Iterator[tuple[int, _Lost]]:
+        self.process.join(SECONDS_TO_END)  # a dying process closes its pipe first
+        self.stop()
+        self.ended = True
+        code = self.process.exitcode
+        if not self.ready:
+            raise UserError(f"a process that reads scans could not start (exit code {code}).\n"
+                            "In a script of your own, prepare under if __name__ == '__main__':.")  # fmt: skip
+        if self.pending:
+            yield self.pending.popleft(), _why(code, self.limits)
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        if not self.ended:
+            self.process.kill()
+            self.process.join()
+            self.pipe.close()
+
+
+def _why(code: int, limits: LimitSpec) -> _Lost:
+    if code == -signal.SIGALRM:
+        return _Lost("file", f"more than {limits.seconds} s", TIME)
+    if code == -signal.SIGKILL:  # what Linux does to a process when the memory runs out
+        return _Lost("file", "killed by the system", MEMORY)
+    found = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return _Lost("file", found, CRASH)
+
+
+def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> None:
+    """What a worker does: answers items one by one until the pipe ends, as it does when the main process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
+    _limit_memory(limits.memory_mib << 20)
+    _silence()
+    pipe.send(None)
+    for item in _received(pipe):
+        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+        try:
+            answer = work(item)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = _Raised(error)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        pipe.send(answer)
+
+
+def _received(pipe: Connection) -> Iterator[Any]:
+    """Items as they come. A thread takes them in, so that the main process never waits until one is finished."""
+    batches: SimpleQueue[list[Any]] = SimpleQueue()
+
+    def take_in() -> None:
+        while True:
+            try:
+                batches.put(pipe.recv())
+            except (EOFError, OSError):
+                os._exit(0)  # the main process has ended
+
+    threading.Thread(target=take_in, daemon=True).start()
+    while True:
+        yield from batches.get()
+
+
+def _silence() -> None:
+    # Decoders in C write what they think of a file over the progress bar, and may quote it.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _limit_memory(size: int) -> None:
+    # The data segment, which since Linux 4.7 holds all that a process allocates, and not the files and libraries that
+    # it maps. macOS takes the limit and does not heed it.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or size < most:
+        resource.setrlimit(resource.RLIMIT_DATA, (size, most))

@@ -16,6 +16,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow
 
 def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileImages:
     """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
+    if not sum(plane.values.size for plane in planes):
+        raise Unreadable("size", "0 pixels", "not an image: it has no pixels")
     for plane in planes:
         if not np.isfinite(plane.values).all():
             bad = int((~np.isfinite(plane.values)).sum())
@@ -55,9 +57,15 @@ def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: Co
         mask_pixels = int(fit(plane.mask[None].astype(np.float32), spec.fit, 0.0).sum())
     return Plane(
         frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
-        digest=hashlib.blake2b(resized.tobytes(), digest_size=12).hexdigest(), mask_pixels=mask_pixels,
-        spacing_mm=plane.spacing_mm, orientation=plane.orientation,
+        digest=digest(resized), mask_pixels=mask_pixels,
+        spacing_mm=plane.spacing_mm, orientation=plane.orientation, source_rows=plane.values.shape[0],
+        source_columns=plane.values.shape[1],
     )  # fmt: skip
+
+
+def digest(image: FloatArray) -> str:
+    """A short digest of one image's float32 pixels."""
+    return hashlib.blake2b(image.tobytes(), digest_size=12).hexdigest()
 
 
 def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:

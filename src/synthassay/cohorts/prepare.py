@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom import place_in_series
+from synthassay.cohorts.dicom_series import places_of
 from synthassay.cohorts.discovery import source_fingerprint
+from synthassay.cohorts.duplicates.find import Doubles, find_doubles
+from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
+from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
 from synthassay.cohorts.pseudonyms import Pseudonyms, load_key, write_private_table
-from synthassay.cohorts.reading import pixel_blocks, read_pixels, write_whole
+from synthassay.cohorts.reading import read_pixels
 from synthassay.cohorts.selection import select, with_places
 from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
+from synthassay.cohorts.tables import without_absent_participants
+from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.text import age_band
@@ -51,30 +57,37 @@ def prepare_cohort(
 
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
-    they stand for) and ``<stem>.quarantine.parquet`` (full paths), all of mode 600. ``workdir`` gets ``pixels.npy``,
-    which the cohort's pixels map; a call that was killed goes on from the chunks that it had read. ``trained_on`` are
-    the source ids of the patients that an external generator has seen; they become generator-train. Raises
-    :class:`UserError` for what a user can mend.
+    they stand for), ``<stem>.quarantine.parquet`` (full paths) and, where images stand under two patients,
+    ``<stem>.doubles.parquet`` (which do), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's pixels
+    map; a call that was killed goes on after the files that it had read. ``trained_on`` are the source ids of the
+    patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what a
+    user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
+    if spec is not asked:
+        found.notes.append("There is no participants.tsv: nothing is known about the patients beside their scans.")
     key = load_key(spec, keys)
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
-    chosen = _choose(read, found, classes, spec, trained_on)
-    policy, pixels = _pixels(chosen, spec, chunks, workdir / "pixels.npy", progress)
+    stem = keys / table_stem(spec, root)
+    images = _selected(read, found, spec)
+    maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
+    doubles = find_doubles(images, maps, progress)
+    chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
+    policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
     found.refused.sort(key=lambda row: (row.path, row.field))
-    _write_private(keys / table_stem(spec, root), chosen, records, found.refused)
-    images = _image_set(spec, pixels, records, classes)
-    digests = [image.plane.digest for image in chosen.images]
+    _write_private(stem, chosen, records, found.refused)
+    made = _image_set(spec, pixels, records, classes)
     cohort = Cohort(
-        name=spec.name, images=images, splits=chosen.splits, records=records, label=spec.label.name,
+        name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(images, chosen.splits, classes, digests, spec)],
+        notes=[*found.notes, *limits_of(made, chosen.splits, classes, spec)], tables=found.tables,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort
@@ -88,13 +101,11 @@ def table_stem(spec: CohortSpec, root: Path) -> str:
     return f"{spec.name}-{source_fingerprint(spec, root)[:8]}"
 
 
-def _choose(
-    read: Sequence[Image], found: Survey, classes: Classes, spec: CohortSpec, trained_on: Collection[str] | None
-) -> _Chosen:
-    """Apply the rules for slices, then split what is left."""
+def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Image]:
+    """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, place_in_series(found.sources)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
     found.refused += refused
     found.notes += notes
     if not images:
@@ -103,9 +114,26 @@ def _choose(
     if len(patients) == 1:
         raise UserError(f"all {len(images):,} images are of one patient; splits need several.\nAdd patients, or map "
                         "the patient column (cohort.table.patient) if this is wrong.")  # fmt: skip
+    return images
+
+
+def _split(
+    images: Sequence[Image], doubles: Doubles, found: Survey, classes: Classes, spec: CohortSpec, stem: Path,
+    trained_on: Collection[str] | None,
+) -> _Chosen:  # fmt: skip
+    """Split the images by patient, after what is to be done about those that stand under two patients."""
+    images, dropped = resolve(images, doubles.pairs, spec.duplicates, trained_on)
+    kept = [row for row in range(len(images)) if row not in dropped]
+    everything, images = images, [images[row] for row in kept]
+    found.refused += refused_files(everything, dropped)
     labels_of(images, classes, spec)  # one class only is a mistake to name before any about splits
     plan = assign_splits(whereabouts([image.source for image in images]), spec.split, trained_on)
-    found.notes += plan.notes
+    nowhere = {kept[place] for place in plan.left_out} | dropped
+    placed = {row: plan.split_of[image.source.patient] for row, image in enumerate(everything) if row not in nowhere}
+    write_pairs(stem, doubles, everything, placed)
+    refuse_leaks(doubles.pairs, placed, spec.duplicates)
+    found.notes += [*plan.notes, *told(doubles, everything, placed, spec.duplicates)]
+    found.tables.append(table_of(doubles, everything, placed))
     images = _without_left_out(images, plan, found)
     splits = np.array([plan.split_of[image.source.patient] for image in images], dtype=np.str_)
     return _Chosen(images, np.array(labels_of(images, classes, spec), dtype=np.int64), splits)
@@ -123,14 +151,14 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 
 
 def _pixels(
-    chosen: _Chosen, spec: CohortSpec, chunks: Path, path: Path, progress: Progress
+    chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, size, size]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
     train = chosen.splits == "generator-train"
-    shape = (len(chosen.images), spec.channels, spec.size, spec.size)
+    shape = (len(chosen.images), *maps.shape)
 
     def train_blocks() -> Iterator[NDArray[np.float32]]:
-        for where, block in pixel_blocks(chunks, chosen.images):
+        for where, block in maps.blocks(chosen.images):
             yield block[train[where]]
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
@@ -139,7 +167,7 @@ def _pixels(
     def write(stream: Any) -> None:
         header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        for _, block in pixel_blocks(chunks, chosen.images):
+        for _, block in maps.blocks(chosen.images):
             stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
             progress.advance(len(block))
 
@@ -164,7 +192,7 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
             device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
-            slice_position=plane.slice_position,
+            slice_position=plane.slice_position, source_rows=plane.source_rows, source_columns=plane.source_columns,
         ))  # fmt: skip
     return records
 
@@ -200,7 +228,7 @@ def _write_private(stem: Path, chosen: _Chosen, records: Sequence[ScanRecord], r
         "scan_id": [record.scan_id for record in records], "patient_id": [record.patient_id for record in records],
         "study_id": [record.study_id for record in records], "path": [image.source.path for image in images],
         "frame": [image.plane.frame for image in images], "sha256": [image.sha256 for image in images],
-        "source_patient": [image.source.patient for image in images],
+        "source_patient": [image.source.merged_from or image.source.patient for image in images],
         "source_study": [image.source.study for image in images],
         "source_series": [image.source.series for image in images], "split": chosen.splits.tolist(),
     })  # fmt: skip

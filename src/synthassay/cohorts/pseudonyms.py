@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthassay.cohorts.reading import write_whole
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import known_suffix

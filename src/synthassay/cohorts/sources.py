@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.dicom.slices import SliceFacts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -23,12 +25,14 @@ class Source:
     day: int | None = None  # acquisition date as a proleptic ordinal
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
-    along_normal: float | None = None  # mm along the slice normal, of a file that is one slice of a series
+    merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
+    modality: str | None = None
+    slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """One image within a file. ``slice_position`` runs from 0 to 1; ``digest`` is of the resized pixels."""
+    """One image within a file, or a volume. ``slice_position`` runs from 0 to 1; ``digest`` is of its pixels."""
 
     frame: int
     slice_index: int | None
@@ -38,11 +42,13 @@ class Plane:
     mask_pixels: int | None = None
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None
+    source_rows: int | None = None
+    source_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileImages:
-    """All images of one file: ``pixels`` ``[k, c, size, size]`` float32 in rescaled units, one plane each."""
+    """All images of one file: ``pixels`` ``[k, c, (d,) h, w]`` float32 in rescaled units, one plane each."""
 
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]
@@ -51,7 +57,7 @@ class FileImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image that was read: its file, its plane, and where its pixels lie (chunk and row)."""
+    """One image that was read: its file, its plane, and where its pixels lie (which file of pixels, and row)."""
 
     source: Source
     plane: Plane

@@ -4,18 +4,20 @@ import hashlib
 import math
 import re
 from pathlib import PurePath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.text import known_suffix
+from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import Spec
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 JoinOn = Literal["file", "series", "study", "patient"]
 GENERIC = re.compile(r"[*?/]*")
+VOLUMETRIC = ("nifti",)
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 
 
@@ -29,25 +31,40 @@ def _shown(path: str) -> str:
     return "sha256:" + hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+# Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
+# https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
+# of the abdomen W 400 L 50).
+CT_WINDOWS = {"lung": (-1350.0, 150.0), "bone": (-500.0, 1300.0), "brain": (0.0, 80.0), "soft_tissue": (-150.0, 250.0)}
+
+
 class WindowSpec(Spec):
     """Which source values become black and white.
 
     ``percentiles``: ``low`` and ``high`` are percentiles of all pixels of generator-train, and the two values found
     there serve every image of every split. ``fixed``: they are values in rescaled units (for CT, Hounsfield units; for
     8- and 16-bit photographs, the full range of the file is 0 to 255). ``scan``: they are percentiles of each file's
-    own voxels; for MR volumes in arbitrary units.
+    own voxels; for MR volumes in arbitrary units. ``header``: each DICOM image by the window or VOI LUT of its own
+    header, as a viewer shows it; what is black then differs from scan to scan. ``name``: a window for CT by its name,
+    which goes before ``mode``, ``low`` and ``high``.
     """
 
     kind: Literal["window"] = "window"
-    mode: Literal["percentiles", "fixed", "scan"] = "percentiles"
+    name: Literal["lung", "bone", "brain", "soft_tissue"] | None = None
+    mode: Literal["percentiles", "fixed", "scan", "header"] = "percentiles"
     low: float = 0.5
     high: float = 99.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        window = CT_WINDOWS.get(str(data.get("name"))) if isinstance(data, dict) else None
+        return data if window is None else {**data, "mode": "fixed", "low": window[0], "high": window[1]}
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"window.low ({self.low}) must be below window.high ({self.high})")
-        if self.mode != "fixed" and not (self.low >= 0 and self.high <= 100):
+        if self.mode in ("percentiles", "scan") and not (self.low >= 0 and self.high <= 100):
             raise ValueError(f"percentiles lie between 0 and 100, got {self.low} and {self.high}")
         return self
 
@@ -60,7 +77,8 @@ class LabelSpec(Spec):
     ``names`` are the classes in order; ``values`` are the texts that stand for them in the source (empty: the names
     themselves). With neither given, the classes are the distinct values found, sorted.
     ``mask`` is the mask's path relative to the root, with ``{folder}``, ``{name}`` (file name without extension),
-    ``{prefix}`` (``name`` without its last ``_part``), ``{subject}`` and ``{session}`` of the scan.
+    ``{prefix}`` (``name`` without its last ``_part``), ``{subject}`` and ``{session}`` of the scan; where it is empty,
+    masks are those in ``labels*`` beside ``images*`` (the layout of the Medical Segmentation Decathlon).
     """
 
     kind: Literal["label"] = "label"
@@ -86,8 +104,8 @@ class LabelSpec(Spec):
                              "give one value for each name")  # fmt: skip
         if len(self.names) == 1:
             raise ValueError("label.names has one class; give at least two, or none to take those found")
-        if self.source == "mask" and (not self.mask or len(self.names) not in (0, 2)):
-            raise ValueError("label.source=mask needs label.mask, the path of the masks, and no or two label.names")
+        if self.source == "mask" and len(self.names) not in (0, 2):
+            raise ValueError("label.source=mask needs no or two label.names")
         if self.positive and self.names and self.positive not in self.names:
             raise ValueError(f"label.positive={self.positive!r} is not one of label.names {list(self.names)}")
         return self
@@ -160,12 +178,26 @@ class SplitSpec(Spec):
         return self
 
 
+class DuplicateSpec(Spec):
+    """What happens to images of one patient that stand under another patient's id as well.
+
+    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones, also mirrored ones, are close by perceptual
+    hash and by correlation. ``error`` stops where such a pair would stand in two splits; ``merge`` counts their
+    patients as one; ``drop`` keeps the first image; ``report`` says so and goes on.
+    """
+
+    kind: Literal["duplicates"] = "duplicates"
+    exact: Literal["error", "merge", "drop"] = "error"
+    near: Literal["report", "error", "merge", "drop"] = "report"
+
+
 class SliceSpec(Spec):
     """How volumes become two-dimensional images.
 
     A slice is kept when the share of its pixels above the background is at least ``min_foreground``; the background
     is ``foreground_above`` in rescaled units, or the lowest value of the scan's file where that is ``null``.
-    ``every_n`` counts slices of a stack; ``max_per_volume`` keeps evenly spaced ones of those that are left.
+    ``every_n`` counts slices of a stack. ``with_mask`` keeps those that show some of the mask, ``around_mask`` so many
+    around the slice that shows most of it. ``max_per_volume`` keeps evenly spaced ones of those that are left.
     """
 
     kind: Literal["slices"] = "slices"
@@ -173,6 +205,8 @@ class SliceSpec(Spec):
     every_n: int = Field(default=1, ge=1)
     min_foreground: float = Field(default=0.0, ge=0, le=1)
     foreground_above: float | None = None
+    with_mask: bool = False
+    around_mask: int | None = Field(default=None, ge=1)
     max_per_volume: int | None = Field(default=None, ge=1)
 
 
@@ -193,11 +227,28 @@ class CohortSpec(Spec):
     label: LabelSpec = Field(default_factory=LabelSpec)
     table: TableSpec | None = None
     split: SplitSpec = Field(default_factory=SplitSpec)
+    duplicates: DuplicateSpec = Field(default_factory=DuplicateSpec)
     slices: SliceSpec = Field(default_factory=SliceSpec)
+    dimensions: Literal[2, 3] = 2
+    volume: VolumeSpec = Field(default_factory=VolumeSpec)
     limits: LimitSpec = Field(default_factory=LimitSpec)
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """``(h, w)`` of a prepared image, or ``(d, h, w)`` of a prepared volume."""
+        if self.dimensions == 2:
+            return self.size, self.size
+        return self.volume.shape or (self.size, self.size, self.size)
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether a scan without a mask cannot be used."""
+        by_slices = self.dimensions == 2 and (self.slices.with_mask or self.slices.around_mask is not None)
+        centred = self.dimensions == 3 and self.volume.centre == "mask"
+        return self.label.source == "mask" or by_slices or centred
 
     @field_serializer("include", "exclude")
     def _patterns_without_names(self, patterns: tuple[str, ...]) -> list[str]:
@@ -210,6 +261,14 @@ class CohortSpec(Spec):
                              "for scans without labels set label.source=none")  # fmt: skip
         if self.label.source == "mask" and self.kind != "nifti":
             raise ValueError("label.source=mask is for cohorts of NIfTI volumes")
+        if self.needs_mask and self.kind != "nifti":
+            raise ValueError(
+                "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
+            )
+        if self.dimensions == 3 and self.kind not in VOLUMETRIC:
+            raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
+        if self.window.mode == "header" and self.kind != "dicom":
+            raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.label.source.startswith("header:") and self.kind != "dicom":
             raise ValueError("label.source=header:... is for cohorts of DICOM files")
         return self
@@ -218,12 +277,16 @@ class CohortSpec(Spec):
 class DicomSpec(CohortSpec):
     """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
 
+    ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
+    Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
+
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
     kind: Literal["dicom"] = "dicom"
     site_from: str = "InstitutionName"
     view_from: str = "ViewPosition"
+    units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
 
@@ -232,11 +295,12 @@ class NiftiSpec(CohortSpec):
     """NIfTI volumes: BIDS, or any folder with a table.
 
     The patient is the table's patient column when the table is joined on files, else the ``sub-`` part of the path,
-    else the file. Site and device come from the table, else from a BIDS sidecar beside the volume.
+    else the case of the Medical Segmentation Decathlon's layout, else the file. Site and device come from the table,
+    else from the BIDS sidecars of the volume.
     """
 
     kind: Literal["nifti"] = "nifti"
-    include: tuple[str, ...] = ("*.nii", "*.nii.gz")
+    include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
     @field_validator("channels")
     @classmethod

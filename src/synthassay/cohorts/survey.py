@@ -8,7 +8,9 @@ from pathlib import Path
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import nifti, photographs
-from synthassay.cohorts.discovery import discover, selected
+from synthassay.cohorts.copies import without_copies
+from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
+from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
@@ -16,7 +18,7 @@ from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
 from synthassay.cohorts.tables import join, read_table, table_path
 from synthassay.errors import UserError
-from synthassay.records import Progress, Quarantined
+from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -38,6 +40,8 @@ class Survey:
     sources: list[Source]
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tables: list[CohortTable] = field(default_factory=list)
+    stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -47,10 +51,13 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
     found = _files(spec, root, paths, resources, progress)
     found.refused += refused
+    _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     _join_table(found, spec, root)
     _note_patients(found, spec)
+    if spec.kind == "dicom":
+        _sort_series(found)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -83,8 +90,9 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
     if isinstance(spec, DicomSpec):
         _check_keywords(spec)
         found.sources, refused = read_headers(root, wanted, spec, resources, progress)
-        found.refused += refused
-        return _without_doubles(found)
+        found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
+        found.refused += [*refused, *copies]
+        return found
     extras = _describe(spec, root, wanted, paths, found)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
@@ -92,13 +100,13 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    known = frozenset(paths)
+    folder = nifti.NiftiFolder(root, paths, spec)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
             if spec.kind == "nifti":
-                source, belonging = nifti.describe(root, path, spec, known)
+                source, belonging = folder.describe(path)
                 extras.update(belonging)
                 masks.add(source.mask)
             else:
@@ -108,6 +116,13 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
             found.refused.append(error.row(path))
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
+
+
+def _sort_series(found: Survey) -> None:
+    found.stacks = stacks_of(found.sources)
+    found.tables.append(series_table(found.stacks))
+    found.sources, plans = without_localisers(found.sources)
+    found.refused += plans
 
 
 def _check_keywords(spec: DicomSpec) -> None:
@@ -125,21 +140,6 @@ def _check_keywords(spec: DicomSpec) -> None:
                             "InstitutionName, or a column of the table.")  # fmt: skip
 
 
-def _without_doubles(found: Survey) -> Survey:
-    """Of files with one SOP Instance UID the first stays: they are copies of one image."""
-    seen: set[str] = set()
-    unique = []
-    for source in found.sources:
-        if source.uid and source.uid in seen:
-            found.refused.append(Quarantined(path=source.path, field="SOPInstanceUID", found="seen before",
-                                             reason="a copy of an image that is read"))  # fmt: skip
-            continue
-        seen.add(source.uid)
-        unique.append(source)
-    found.sources = unique
-    return found
-
-
 def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
     if spec.table is None:
         return
@@ -150,6 +150,13 @@ def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
     found.sources = joined.sources
     found.refused += joined.refused
     found.notes += joined.notes
+
+
+def _note_closed_folders(found: Survey) -> None:
+    closed = sum(row.reason == CLOSED for row in found.refused)
+    if closed:
+        found.notes.append(f"{closed:,} folders or files could not be looked at, and how many scans they hold is not "
+                           "known: the cohort may lack a part of its patients.")  # fmt: skip
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

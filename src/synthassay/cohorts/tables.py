@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import JoinOn, TableSpec
+from synthassay.cohorts.specs import CohortSpec, JoinOn, LabelSpec, TableSpec
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import age_of, clean, sex_of, table_value
@@ -15,6 +15,7 @@ from synthassay.scans.text import age_of, clean, sex_of, table_value
 if TYPE_CHECKING:
     import pandas as pd
 
+PARTICIPANTS = "participants.tsv"
 COLUMNS = ("file", "series", "study", "patient", "label", "site", "device", "view", "age", "sex")
 Row = dict[str, str]
 SUFFIX = re.compile(r"\.nii\.gz$|\.[A-Za-z][A-Za-z0-9]{1,4}$")  # not the end of a file called after a UID
@@ -41,6 +42,17 @@ def table_path(spec: TableSpec, root: Path) -> Path:
                         "Set cohort.table.path to the CSV, TSV or Parquet file that describes the scans; for scans "
                         "without labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
     return path
+
+
+def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
+    """The settings, without the table where it is BIDS's ``participants.tsv``, which BIDS does not require, and absent.
+
+    Scans then have no labels, unless masks or headers give them.
+    """
+    if spec.table is None or spec.table.path != PARTICIPANTS or (root / PARTICIPANTS).exists():
+        return spec
+    label = LabelSpec(source="none") if spec.label.source == "table" else spec.label
+    return spec.model_copy(update={"table": None, "label": label})
 
 
 def read_table(spec: TableSpec, root: Path, label_wanted: bool) -> list[Row]:

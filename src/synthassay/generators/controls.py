@@ -225,7 +225,8 @@ def _noise(spec: NoiseSpec, train: ImageSet, n: int, seed: int) -> ControlSet:
     pixels = np.empty((n, *train.pixels.shape[1:]), train.pixels.dtype)
     for i in range(n):
         noise = numpy_generator("control", "noise", seed, i).standard_normal(train.pixels.shape[1:])
-        pixels[i] = np.rint((mean[:, None, None] + deviation[:, None, None] * noise).clip(0, top))
+        by_channel = (-1, *[1] * (noise.ndim - 1))
+        pixels[i] = np.rint((mean.reshape(by_channel) + deviation.reshape(by_channel) * noise).clip(0, top))
     plan = condition_plan(train, n, ("label", *sorted(train.groups)), seed)
     ids = numbered(spec.name, n)
     images = ImageSet(

@@ -20,6 +20,7 @@ from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.generators.planting import numbered
 from synthassay.records import MISSING, UNLABELLED, ImageSet, Quarantined
+from synthassay.scans.resampling import boxed
 from synthassay.scans.unreadable import Unreadable
 from synthassay.seeding import numpy_generator
 
@@ -119,21 +120,30 @@ def _read(
 def _fitted(
     plane: NDArray[Any], path: str, spec: ExternalSpec, like: ImageSet, policy: Mapping[str, Any]
 ) -> NDArray[Any]:
-    """``[c, h, w]`` → the shape and dtype of ``like``, changed only as far as ``spec`` allows."""
-    channels, height, width = like.pixels.shape[1:]
+    """``[c, (d,) h, w]`` → the shape and dtype of ``like``, changed only as far as ``spec`` allows."""
+    channels, *size = like.pixels.shape[1:]
     advice = []
     if len(plane) != channels and spec.channels != "match":
         advice.append("set generator.channels=match to turn grey into RGB or three equal channels into grey")
-    if plane.shape[1:] != (height, width) and not spec.resize:
+    if list(plane.shape[1:]) != size and not spec.resize:
         advice.append("set generator.resize=true to resample")
     if advice:
-        raise UserError(f"{spec.name}: {path}: found {_shape(plane.shape)} (channels × rows × columns), expected "
-                        f"{_shape((channels, height, width))};\n{', and '.join(advice)}.")  # fmt: skip
+        order = "channels × rows × columns" if len(size) == 2 else "channels × slices × rows × columns"
+        raise UserError(f"{spec.name}: {path}: found {_shape(plane.shape)} ({order}), expected "
+                        f"{_shape((channels, *size))};\n{', and '.join(advice)}.")  # fmt: skip
     if len(plane) != channels:
         plane = _rechannelled(plane, channels, path, spec)
-    if plane.shape[1:] != (height, width):
-        plane = _resampled(_squared(plane, height / width, str(policy.get("fit", "crop"))), (height, width))
+    if list(plane.shape[1:]) != size:
+        plane = _resized(plane, size, str(policy.get("fit", "crop")))
     return np.rint(plane.clip(0, 1).astype(np.float64) * like.pixel_max).astype(like.pixels.dtype)
+
+
+def _resized(plane: NDArray[Any], size: Sequence[int], fit: str) -> NDArray[Any]:
+    """``[c, (d,) h, w]`` at another size by the cohort's rule: images are resampled, volumes cropped and padded."""
+    if len(size) == 3:
+        return np.stack([boxed(channel, size, None, 0.0) for channel in plane])
+    height, width = size
+    return _resampled(_squared(plane, height / width, fit), (height, width))
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -1,49 +1,39 @@
 """One file of an external set → images. Files are untrusted: sizes are checked before anything is decoded."""
 
-import gzip
-import logging
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, ImageSequence
-from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_rescale
-from pydicom.pixels.utils import pixel_array
 
 from synthassay.generators.external_specs import ExternalSpec
+from synthassay.scans.dicom import pixels as dicom
+from synthassay.scans.dicom.header import read_header
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.nifti.volume import open_file, read_volume
+from synthassay.scans.orientation import from_stack_order, stack, upright
+from synthassay.scans.pictures import SUFFIXES as PICTURES
+from synthassay.scans.pictures import read_pictures
+from synthassay.scans.resampling import regrid
 from synthassay.scans.unreadable import Unreadable
 
-nib: Any = nibabel  # its types are incomplete
-# Each [c, h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
+# Each [c, (d,) h, w], float32 for pictures; float64 after the window, so that values round as those of the cohort do.
 Planes = list[NDArray[np.float32] | NDArray[np.float64]]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "TIFF")  # no other of Pillow's decoders is offered a file
 VOLUMES = (".nii", ".nii.gz")
-AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
-_DEFLATED = (  # transfer syntaxes whose content may inflate without bound before a header can be checked
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.4.95",
-    "1.2.840.10008.1.2.4.205",
-    "1.2.840.10008.1.2.8.1",
-)
-_TOO_LARGE = "more values than generator.max_values; it was not decoded"
 
 
 def read_planes(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    """All images of one file, each ``[c, h, w]`` with c = 1 or 3: 0 is black, 1 is white, values outside may occur.
+    """All images of one file, each ``[c, (d,) h, w]`` with c = 1 or 3: 0 is black, 1 white, values outside may occur.
 
     Pictures of 8 or 16 bits keep their full range. DICOM and NIfTI values pass the cohort's intensity ``policy``.
     Raises :class:`Unreadable` for every file that is not such an image, or is damaged.
     """
     reader = _reader(path)
+    if policy.get("dimensions", 2) == 3 and reader is not _volume:
+        raise Unreadable("file", "no volume", "the cohort's images are volumes; give NIfTI files")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote headers
         try:
@@ -70,39 +60,13 @@ def _reader(path: Path) -> Callable[[Path, ExternalSpec, Mapping[str, Any]], Pla
     raise Unreadable("file", "another format", "not a PNG, JPEG, TIFF, DICOM or NIfTI file")
 
 
-def _refuse_large(values: int, spec: ExternalSpec, field: str) -> None:
-    if values > spec.max_values:
-        raise Unreadable(field, f"{values} values", _TOO_LARGE)
-
-
 def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                planes: Planes = []
-                values = 0
-                for page in ImageSequence.Iterator(image) if image.format == "TIFF" else [image]:
-                    values += page.width * page.height * len(page.getbands())  # pages may differ in size
-                    _refuse_large(values, spec, "size")
-                    planes.append(_unit(page, str(image.format)))
-                return planes
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise Unreadable("size", "a decompression bomb", "far too many pixels; it was not decoded") from error
-
-
-def _unit(page: Image.Image, file_format: str) -> NDArray[np.float32]:
-    """``[c, h, w]`` in [0, 1] over the full range of the file's depth; transparency is dropped."""
-    upright = ImageOps.exif_transpose(page)
-    if upright.mode.startswith("I;16") or (upright.mode == "I" and file_format == "PNG"):
-        return np.asarray(upright).astype(np.float32)[None] / np.float32(65535)
-    if upright.mode in ("I", "F"):
-        raise Unreadable(
-            "mode", f"32-bit values ({upright.mode})", "32-bit pictures have no full range; save 8 or 16 bits"
-        )
-    colour = upright.mode not in ("1", "L", "LA")
-    values = np.asarray(upright.convert("RGB" if colour else "L"), np.float32) / np.float32(255)
-    return np.moveaxis(values, -1, 0) if colour else values[None]
+    """``[c, h, w]`` in [0, 1] over the full range of the file's depth."""
+    pictures = read_pictures(path, spec.max_values, "generator.max_values")
+    if any(picture.bits == 32 for picture in pictures):
+        raise Unreadable("mode", "32-bit values", "32-bit pictures have no full range; save 8 or 16 bits")
+    stacks = [np.atleast_3d(picture.values) / np.float32(255) for picture in pictures]
+    return [np.moveaxis(stack, -1, 0) for stack in stacks]
 
 
 def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
@@ -122,67 +86,27 @@ def window(planes: Planes, policy: Mapping[str, Any]) -> Planes:
 
 
 def _volume(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    """Slices along ``spec.axis`` in the radiological view: anterior or superior on top, the patient's right at left."""
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it reports every repaired header on stderr
-    try:
-        image = nib.load(path)
-        _refuse_large(math.prod(map(int, image.shape)), spec, "dim")
-        if image.get_data_dtype().names or image.get_data_dtype().kind not in "iuf":
-            raise Unreadable("datatype", "colour or complex", "only real numbers can be read")
-        if len(image.shape) < 2 or any(length > 1 for length in image.shape[3:]):
-            raise Unreadable("dim", f"{len(image.shape)} dimensions", "not one volume; save one volume per file")
-        values = np.asanyarray(image.dataobj).reshape((*image.shape[:3], 1)[:3])
-        values = nib.as_closest_canonical(nib.Nifti1Image(values.astype(np.float32), image.affine)).get_fdata(
-            dtype=np.float32
-        )
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise Unreadable("voxels", type(error).__name__, "the file is truncated or damaged") from error
-    axis = AXES[spec.axis]
-    planes = [np.take(values, i, axis=axis).T[::-1, ::-1][None] for i in range(values.shape[axis])]
-    return window(planes, policy)[:: spec.every_n]
+    """Slices along ``spec.axis`` as the cohort's, or the volume ``[1, d, h, w]`` where the cohort's images are volumes.
+
+    With ``spec.resize`` the volume is brought to the cohort's spacing first.
+    """
+    if policy["mode"] == "header":
+        raise Unreadable("window", "of each header", "the cohort's windows are those of DICOM headers; NIfTI has none")
+    limits = LimitSpec(voxels=spec.max_values)
+    volume = upright(read_volume(open_file(path, limits), limits))
+    whole = policy.get("dimensions", 2) == 3
+    axis = policy["axis"] if whole else spec.axis
+    if spec.resize:
+        spacing = policy.get("spacing_mm")
+        grid = None if spacing is None else from_stack_order(spacing, axis)
+        volume = regrid(volume, grid, policy.get("oblique") == "resample", limits)
+    slices = stack(volume.values, axis)
+    return window([slices[None]], policy) if whole else window([s[None] for s in slices], policy)[:: spec.every_n]
 
 
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    if str(read_file_meta_info(path).get("TransferSyntaxUID", "")).strip() in _DEFLATED:
-        raise Unreadable("TransferSyntaxUID", "deflated", "deflated DICOM is not read; save it without deflation")
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    counts = [int(header.get(k) or 0) for k in ("Rows", "Columns")]
-    counts += [int(header.get(k) or 1) for k in ("NumberOfFrames", "SamplesPerPixel")]
-    if not all(counts):
-        raise Unreadable("Rows, Columns", "absent", "the DICOM file holds no image")
-    _refuse_large(math.prod(counts), spec, "Rows, Columns, NumberOfFrames")
-    dataset = pydicom.dcmread(path)
-    try:
-        frames = pixel_array(dataset)
-    except (NotImplementedError, RuntimeError) as error:
-        if isinstance(error, NotImplementedError) or "missing dependencies" in str(error):
-            raise Unreadable(
-                "TransferSyntaxUID", "unsupported", "no decoder for this compression is installed"
-            ) from error
-        raise
-    return window(_rescaled(frames, dataset), policy)
-
-
-def _rescaled(frames: NDArray[Any], dataset: Any) -> Planes:
-    """Frames in rescaled units, MONOCHROME1 inverted within the stored range; colour in 0 to 255."""
-    photometric, bits = dataset.PhotometricInterpretation, int(dataset.BitsStored)
-    if photometric == "PALETTE COLOR":
-        frames = apply_color_lut(frames, dataset)
-        bits = 8 * frames.dtype.itemsize
-    colour = photometric == "PALETTE COLOR" or int(dataset.SamplesPerPixel) == 3
-    stack = frames[None] if frames.ndim == (3 if colour else 2) else frames
-    if colour:
-        scaled = stack[..., :3].astype(np.float32) * np.float32(255 / (2**bits - 1))
-        return list(np.moveaxis(scaled, -1, 1))
-    if photometric == "MONOCHROME1":
-        stack = (-1 if int(dataset.PixelRepresentation) == 1 else 2**bits - 1) - stack.astype(np.int64)
-    return [_in_units(frame, dataset, index)[None] for index, frame in enumerate(stack)]
-
-
-def _in_units(frame: NDArray[Any], dataset: Any, index: int) -> NDArray[np.float32]:
-    """One frame in rescaled units; an enhanced file says how for each frame, or for all, in a functional group."""
-    own, shared = dataset.get("PerFrameFunctionalGroupsSequence"), dataset.get("SharedFunctionalGroupsSequence")
-    for group in (*(own[index : index + 1] if own else ()), *(shared or ())):
-        if group.get("PixelValueTransformationSequence"):
-            return np.asarray(apply_rescale(frame, group.PixelValueTransformationSequence[0]), np.float32)
-    return np.asarray(apply_modality_lut(frame, dataset), np.float32)
+    limits = LimitSpec(voxels=spec.max_values)
+    read_header(path, limits)  # refuses what is too large before its pixels are in memory
+    units, own = policy.get("source_units", "rescaled"), policy["mode"] == "header"
+    frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), limits, units, header_window=own)]
+    return window([frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0) for frame in frames], policy)

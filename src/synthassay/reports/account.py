@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from synthassay.records import Identity, MetricResult
+from synthassay.records import CohortTable, Identity, MetricResult
 from synthassay.reports.data import CohortCount, ReportData
 from synthassay.reports.layout import Cell, Head, Row, Table, floor_text, row_decimals, text_table
 from synthassay.reports.numbers import ABSENT, count, duration, interval, listing, megabytes, number
-from synthassay.reports.release import WITHHELD
+from synthassay.reports.suppression import WITHHELD
 from synthassay.reports.tables import FAMILIES
 from synthassay.reports.words import FAMILY_NAMES, clean, group_name, metric_name, why
 
@@ -52,6 +52,15 @@ def count_tables(counts: Sequence[CohortCount]) -> list[Table]:
         title = _COLUMN_TITLES.get(column) or clean(column.replace("_", " ")).capitalize()
         tables.append(Table([Head(title), Head("Patients", True), Head("Images", True)], rows, title))
     return tables
+
+
+def reading_tables(tables: Sequence[CohortTable]) -> list[tuple[Table, str]]:
+    """What preparing the scans left in tables, each with its sentence; the first column is text."""
+    return [
+        (text_table([clean(name) for name in table.columns], [[clean(cell) for cell in row] for row in table.rows],
+                    clean(table.title)), clean(table.note))
+        for table in tables if table.rows
+    ]  # fmt: skip
 
 
 def _counted(value: int | None) -> Cell:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.records import MetricResult, Origin
+from synthassay.card import DataCard
+from synthassay.records import CohortTable, MetricResult, Origin
 
 Audience = Literal["internal", "release"]
 
@@ -111,6 +112,7 @@ class CohortSummary:
     policy: Mapping[str, Any] = field(default_factory=dict)  # the written intensity policy
     external: Sequence[str] = ()  # sites or devices kept out
     notes: Sequence[str] = ()  # facts that limit what the cohort can answer, as sentences
+    tables: Sequence[CohortTable] = ()  # how the scans were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class ReportData:
     sets: Sequence[SetSummary]
     results: Sequence[MetricResult]
     audience: Audience = "internal"
+    card: DataCard = field(default_factory=DataCard)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the run's configuration, nested
     grids: Sequence[GridCell] = ()  # columns appear in the order of their first cell
     pairs: Sequence[CopiedPair] = ()

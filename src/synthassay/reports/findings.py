@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from synthassay.reports.data import ReportData
 from synthassay.reports.numbers import listing, plural
+from synthassay.reports.real_data.view import CardView
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
 from synthassay.reports.sentences.fidelity import fidelity_findings
 from synthassay.reports.sentences.grammar import Finding, finding, insufficient, sentence
 from synthassay.reports.sentences.memorisation import memorisation_findings
+from synthassay.reports.sentences.real_data import real_data_findings
 from synthassay.reports.words import clean
 
 
@@ -50,6 +52,10 @@ def findings(results: Results, data: ReportData) -> list[Topic]:
         Topic("Memorisation", memorisation_findings(results) or [_nothing("memorisation")]),
         Topic("Downstream use", downstream_findings(results, external) or [_nothing("downstream use")]),
     ]
+    shortcuts = [
+        item for item in real_data_findings(CardView(data.card, data.cohort.positive)) if item.level == "alarm"
+    ]
+    topics += [Topic("The real data", shortcuts)] if shortcuts else []
     limits = [finding(clean(note), "plain", "Limit") for note in (*data.cohort.notes, *data.notes)]
     return topics + ([Topic("Limits", limits)] if limits else [])
 

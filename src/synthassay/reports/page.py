@@ -9,6 +9,7 @@ from synthassay.reports.account import (
     count_tables,
     flat_facts,
     quarantine_table,
+    reading_tables,
     result_tables,
     timing_table,
 )
@@ -27,6 +28,7 @@ from synthassay.reports.panels import (
     marks_of,
     memorisation_section,
 )
+from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
 from synthassay.reports.words import clean
@@ -45,6 +47,7 @@ class CohortCard:
     policy: Facts
     counts: Sequence[Table]
     notes: Sequence[str]
+    tables: Sequence[tuple[Table, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class Page:
     downstream: Downstream | None
     losses: Sequence[Panel]
     cohort: CohortCard
+    real: RealData
     quarantine: Table | None
     tables: Sequence[Table]
     timings: Table
@@ -78,7 +82,7 @@ class Page:
             ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
             ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
-            ("cohort", "Cohort", True), ("results", "All results", True), ("provenance", "Provenance", True),
+            ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
         return [(anchor, title) for anchor, title, content in sections if content]
 
@@ -87,7 +91,7 @@ def page_of(data: ReportData, results: Results) -> Page:
     """The page of ``data``, which is fit for its audience already."""
     cohort = CohortCard(
         facts=cohort_facts(data), policy=list(flat_facts(data.cohort.policy)), counts=count_tables(data.cohort.counts),
-        notes=[clean(note) for note in data.cohort.notes],
+        notes=[clean(note) for note in data.cohort.notes], tables=reading_tables(data.cohort.tables),
     )  # fmt: skip
     return Page(
         title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
@@ -95,6 +99,7 @@ def page_of(data: ReportData, results: Results) -> Page:
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
         downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
+        real=real_data_section(data),
         quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
         provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
         settings=list(flat_facts(data.settings)),

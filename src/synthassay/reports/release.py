@@ -5,24 +5,20 @@ Cells of few patients are withheld, and so are further cells that would give the
 """
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
-from synthassay.records import MetricResult
+from synthassay.records import CohortTable, MetricResult
 from synthassay.reports.data import CohortCount, ReportData, SetSummary
+from synthassay.reports.release_card import published_card
+from synthassay.reports.suppression import FEW, MIN_PUBLISHED_PATIENTS, WITHHELD, few, suppressed
 
-MIN_PUBLISHED_PATIENTS = 11  # cells of fewer patients are withheld, as statistical offices and EMA's 0.09 rule do
-MIN_WITHHELD_CELLS = 2  # of a column; one alone is the total less the others
-FEW = f"fewer than {MIN_PUBLISHED_PATIENTS} patients"
-WITHHELD = f"not published: {FEW}, here or in what this would give away"
 NOTES_WITHHELD = "Notes on the cohort are kept for the internal page."
 # "9 control images of 3 patients", "7 patients"; not the settings "at least 5 patients" and "fewer than 5 patients".
 _NAMED_FEW = re.compile(
     rf"(?<!at least )(?<!than )(?<![\d.,])\b(?:\d+ (?:\w+ )?images of )?(?:{'|'.join(map(str, range(1, 11)))})"
     r" (?:(?:test|control|training|real) )?patients?\b(?! are needed)"
 )
-_Named = TypeVar("_Named", bound=Hashable)
 
 
 def for_audience(data: ReportData) -> ReportData:
@@ -33,12 +29,13 @@ def for_audience(data: ReportData) -> ReportData:
     if data.audience == "internal":
         return data
     cohort = replace(
-        data.cohort, counts=_published_counts(data.cohort.counts), notes=(NOTES_WITHHELD,) if data.cohort.notes else ()
-    )
+        data.cohort, counts=_published_counts(data.cohort.counts), notes=(NOTES_WITHHELD,) if data.cohort.notes else (),
+        tables=tuple(_published_table(table, table.patients) for table in data.cohort.tables if table.patients),
+    )  # fmt: skip
     quarantine = {reason: n for reason, n in data.quarantine.items() if n >= MIN_PUBLISHED_PATIENTS}
     return replace(
         data, cohort=cohort, sets=tuple(map(_published_set, data.sets)), results=publishable(data.results), grids=(),
-        pairs=(), quarantine=quarantine,
+        pairs=(), quarantine=quarantine, card=published_card(data.card),
     )  # fmt: skip
 
 
@@ -56,34 +53,27 @@ def publishable(results: Sequence[MetricResult]) -> tuple[MetricResult, ...]:
     )
 
 
-def _few(patients: int | None) -> bool:
-    return patients is not None and 0 < patients < MIN_PUBLISHED_PATIENTS
-
-
-def _suppressed(sizes: Mapping[_Named, int], small: Iterable[_Named]) -> set[_Named]:
-    """``small`` and, if there is any, the next smallest cells until 2 cells and 11 patients are hidden."""
-    chosen = set(small)
-    if not chosen:
-        return chosen
-    for cell in sorted((cell for cell in sizes if cell not in chosen), key=lambda cell: sizes[cell]):
-        patients = sum(sizes[other] for other in chosen)
-        if len(chosen) >= MIN_WITHHELD_CELLS and patients >= MIN_PUBLISHED_PATIENTS:
-            break
-        chosen.add(cell)
-    return chosen
-
-
 def _published_counts(counts: Sequence[CohortCount]) -> tuple[CohortCount, ...]:
     hidden: set[CohortCount] = set()
     for column in {row.column for row in counts}:
         sizes = {row: row.patients or 0 for row in counts if row.column == column and row.patients != 0}
-        hidden |= _suppressed(sizes, (row for row in sizes if row.patients is None or _few(row.patients)))
+        hidden |= suppressed(sizes, (row for row in sizes if row.patients is None or few(row.patients)))
     return tuple(replace(row, patients=None, images=None) if row in hidden else row for row in counts)
+
+
+def _published_table(table: CohortTable, patients: Sequence[int]) -> CohortTable:
+    """``table`` without the rows of few patients and those that would give them away."""
+    hidden = suppressed(dict(enumerate(patients)), (i for i, n in enumerate(patients) if few(n)))
+    kept = [i for i in range(len(table.rows)) if i not in hidden]
+    rows = tuple(table.rows[i] for i in kept)
+    if hidden:
+        rows += (("withheld", *[""] * (len(table.columns) - 1)),)
+    return replace(table, rows=rows, patients=None)
 
 
 def _published_set(item: SetSummary) -> SetSummary:
     """The units of a control are patients."""
-    return replace(item, units=None) if item.origin == "control" and _few(item.units) else item
+    return replace(item, units=None) if item.origin == "control" and few(item.units) else item
 
 
 def _real_patients(row: MetricResult) -> int:
@@ -100,7 +90,7 @@ def _real_patients(row: MetricResult) -> int:
 def _is_small(row: MetricResult) -> bool:
     if row.metric == "patients_affected" and row.value is not None and 0 < row.value < MIN_PUBLISHED_PATIENTS:
         return True
-    return _few(_real_patients(row)) or (row.value is None and _NAMED_FEW.search(row.note) is not None)
+    return few(_real_patients(row)) or (row.value is None and _NAMED_FEW.search(row.note) is not None)
 
 
 def _hidden_groups(results: Sequence[MetricResult]) -> set[tuple[str, str]]:
@@ -123,11 +113,11 @@ def _hidden_groups(results: Sequence[MetricResult]) -> set[tuple[str, str]]:
     return {
         (where[0], group)
         for where, groups in small.items()
-        for group in _suppressed(_as_few(sizes[where], groups), groups)
+        for group in suppressed(_asfew(sizes[where], groups), groups)
     }
 
 
-def _as_few(sizes: Mapping[str, int], small: set[str]) -> dict[str, int]:
+def _asfew(sizes: Mapping[str, int], small: set[str]) -> dict[str, int]:
     """``sizes`` where a small group counts as few patients, whichever side of a comparison it was small on."""
     return {group: min(size, MIN_PUBLISHED_PATIENTS - 1) if group in small else size for group, size in sizes.items()}
 

@@ -68,6 +68,7 @@ def cohort_summary(line: "Line") -> CohortSummary:
         policy=cohort.policy,
         external=outside,
         notes=tuple(cohort.notes),
+        tables=tuple(cohort.tables),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from synthassay.card import DataCard
 from synthassay.errors import UserError
 from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.specs import EncoderSpec
@@ -13,6 +14,7 @@ from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external
+from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
@@ -23,6 +25,7 @@ from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Diversity, Scorer
 from synthassay.stages.train import train, train_key
+from synthassay.stages.volumetric import is_volumetric, need_slices
 from synthassay.store.store import StageOutput
 
 STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
@@ -32,6 +35,7 @@ class Line:
     """One run. Its attributes fill up as the stages pass; ``sets`` holds generators first, then controls."""
 
     cohort: Cohort
+    card: DataCard
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
@@ -61,6 +65,7 @@ class Line:
                 "the cohort has no control or no test patients, and nothing can be said without either.\n"
                 "Give cohort.split.control_a, control_b and test a share."
             )
+        self.card = data_card(self.context, self.cohort)
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:
@@ -93,6 +98,8 @@ class Line:
     def _train(self) -> None:
         images = self.cohort.split("generator-train")
         families = [spec for spec in self.context.spec.generators if not isinstance(spec, ExternalSpec)]
+        if families:
+            need_slices(images, f"the generator {families[0].name}")
         absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
         fill_store(self.context, [Job(train_key(self.context, spec, images), train, (spec, images)) for spec in absent])
         for spec in self.context.spec.generators:
@@ -111,14 +118,16 @@ class Line:
 
     def _encode(self) -> None:
         train = self.cohort.split("generator-train")
-        self.panel = panel_sets(self.context, self.cohort)
+        volumetric = is_volumetric(train)
+        self.panel = {} if volumetric else panel_sets(self.context, self.cohort)
         compared = {
             "generator-train": train,
             "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,
         }
-        searched = {"generator-train, mirrored": mirrored_images(train), **self.panel}
+        # What memorisation looks at, which cannot work on volumes.
+        searched = {} if volumetric else {"generator-train, mirrored": mirrored_images(train), **self.panel}
         self.features = self._encoded(self.context.spec.encoder, {**compared, **searched})
         self.further = [self._encoded(spec, compared) for spec in self.context.spec.also_encode]
         for half in ("control-a", "control-b"):  # their images were encoded as part of both
@@ -132,6 +141,7 @@ class Line:
         return {name: encode(self.context, encoder, part) for name, part in images.items() if len(part)}
 
     def _score(self) -> None:
+        need_slices(self.cohort.images, "the stage score, which looks for copies among them,")
         spec = self.context.spec.fidelity
         overall = spec.model_copy(update={"groups": ()})  # a second opinion is asked for all images only
         scorers = [Scorer(self.context, self.features, spec)]

@@ -17,7 +17,7 @@ from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 
-VERSION = 2
+VERSION = 3
 FILES = ("report.html", "results.json", "results.parquet")
 
 
@@ -63,6 +63,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         run_id=line.run_id,
         seed=line.context.spec.seed,
         cohort=cohort_summary(line),
+        card=line.card,
         sets=set_summaries(line),
         results=line.results,
         audience=audience,

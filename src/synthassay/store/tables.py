@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from synthassay.card import CardRow, DataCard, Histogram
 from synthassay.records import (
     Cohort,
+    CohortTable,
     FeatureSet,
     ImageSet,
     MetricResult,
@@ -97,7 +99,8 @@ def save_cohort(cohort: Cohort, folder: Path) -> None:
     columns = {f.name: [row[f.name] for row in quarantined] for f in fields(Quarantined)}
     _write_table(folder / "quarantine.parquet", columns)
     facts = {"name": cohort.name, "label": cohort.label, "positive": cohort.positive, "policy": dict(cohort.policy)}
-    write_json(folder / "cohort.json", facts | {"notes": list(cohort.notes), "content_id": cohort.content_id})
+    facts |= {"notes": list(cohort.notes), "tables": [asdict(table) for table in cohort.tables]}
+    write_json(folder / "cohort.json", facts | {"content_id": cohort.content_id})
 
 
 def load_cohort(folder: Path) -> Cohort:
@@ -112,10 +115,18 @@ def load_cohort(folder: Path) -> Cohort:
         positive=facts["positive"],
         policy=facts["policy"],
         notes=tuple(facts["notes"]),
+        tables=tuple(_cohort_table(table) for table in facts["tables"]),
         splits=_text(pd.read_parquet(folder / "splits.parquet")["split"]),
         records=tuple(ScanRecord(**{str(k): _scalar(v) for k, v in row.items()}) for row in rows),
         quarantined=tuple(Quarantined(**{str(k): str(v) for k, v in row.items()}) for row in quarantined),
     )
+
+
+def _cohort_table(facts: dict[str, Any]) -> CohortTable:
+    """What JSON made lists of is tuples again."""
+    rows = tuple(tuple(row) for row in facts["rows"])
+    patients = None if facts["patients"] is None else tuple(facts["patients"])
+    return CohortTable(**facts | {"columns": tuple(facts["columns"]), "rows": rows, "patients": patients})
 
 
 def _scalar(value: Any) -> Any:
@@ -188,6 +199,20 @@ def load_predictions(folder: Path) -> list[Predictions]:
             )
         )
     return loaded
+
+
+def save_card(card: DataCard, path: Path) -> None:
+    """Write a data card as JSON."""
+    histograms = [asdict(item) | {"shares": item.shares.tolist()} for item in card.histograms]
+    rows = [asdict(row) for row in card.rows]
+    write_json(path, {"rows": rows, "histograms": histograms, "notes": list(card.notes)})
+
+
+def load_card(path: Path) -> DataCard:
+    """Read what :func:`save_card` wrote."""
+    facts = json.loads(path.read_text())
+    histograms = [Histogram(**item | {"shares": np.asarray(item["shares"])}) for item in facts["histograms"]]
+    return DataCard(rows=[CardRow(**row) for row in facts["rows"]], histograms=histograms, notes=facts["notes"])
 
 
 def save_results(results: Sequence[MetricResult], path: Path) -> None:

@@ -1,1 +1,1 @@
-"""DICOM: what the header says, pixels in rescaled units, series and their geometry."""
+"""DICOM files: what the header says, pixels in rescaled units, series and their geometry."""

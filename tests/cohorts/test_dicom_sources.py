@@ -5,10 +5,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import RLELossless
 
-from synthassay.cohorts.dicom import place_in_series, read_header, read_images
-from synthassay.cohorts.sources import FileImages, Source
+from synthassay.cohorts.dicom_sources import read_images, read_source
+from synthassay.cohorts.sources import FileImages
+from synthassay.cohorts.specs import WindowSpec
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
@@ -26,14 +27,14 @@ def read(tmp_path, spec):
 
     def through(name: str, **changes) -> FileImages:
         settings = spec.model_copy(update=changes)
-        return read_images(tmp_path, read_header(tmp_path, name, settings), settings)
+        return read_images(tmp_path, read_source(tmp_path, name, settings), settings)
 
     return through
 
 
 def test_the_header_says_who_where_and_with_what(tmp_path, scans, spec):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), InstitutionName=" North \t Hospital ", AcquisitionDate="20200115")
-    source = read_header(tmp_path, "a.dcm", spec)
+    source = read_source(tmp_path, "a.dcm", spec)
     assert (source.site, source.device, source.view) == ("North Hospital", "Siemens Skyra", "PA")
     assert (source.patient, source.sex, source.age) == ("PID-0001", "F", 45.0)
 
@@ -41,9 +42,9 @@ def test_the_header_says_who_where_and_with_what(tmp_path, scans, spec):
 def test_site_and_view_come_from_the_keyword_asked_for(tmp_path, scans):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), StationName="MR1", SeriesDescription="AX FLAIR")
     spec = scans.dicom_spec(site_from="StationName", view_from="SeriesDescription")
-    source = read_header(tmp_path, "a.dcm", spec)
+    source = read_source(tmp_path, "a.dcm", spec)
     assert (source.site, source.view) == ("MR1", "AX FLAIR")
-    assert read_header(tmp_path, "a.dcm", scans.dicom_spec(site_from="none")).site is None
+    assert read_source(tmp_path, "a.dcm", scans.dicom_spec(site_from="none")).site is None
 
 
 def test_a_label_can_come_from_the_header(tmp_path, scans):
@@ -51,7 +52,7 @@ def test_a_label_can_come_from_the_header(tmp_path, scans):
 
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), BodyPartExamined="HEAD")
     spec = scans.dicom_spec(label=LabelSpec(source="header:BodyPartExamined"))
-    assert read_header(tmp_path, "a.dcm", spec).label == "HEAD"
+    assert read_source(tmp_path, "a.dcm", spec).label == "HEAD"
 
 
 def test_stored_values_become_rescaled_values(tmp_path, scans, read):
@@ -118,27 +119,25 @@ def test_frames_of_a_file_are_images_ordered_along_the_normal_with_their_own_res
     assert got.planes[0].orientation == "axial"
 
 
-def test_slices_of_a_series_are_ordered_along_the_slice_normal_not_along_z(tmp_path, scans, spec):
-    tilted = [0, 1, 0, 0, 0, -1]  # sagittal: the normal is -x
-    sources = []
-    for number, x in enumerate((10.0, 30.0, 20.0)):
-        scans.dicom(tmp_path / f"{number}.dcm", scans.texture(number), ImagePositionPatient=[x, 0, number],
-                    ImageOrientationPatient=tilted)  # fmt: skip
-        sources.append(read_header(tmp_path, f"{number}.dcm", spec))
-    assert place_in_series(sources) == {"0.dcm": (2, 1.0), "1.dcm": (0, 0.0), "2.dcm": (1, 0.5)}
+def test_the_window_of_each_header_can_be_the_cohorts(tmp_path, scans, read):
+    values = scans.texture(1)
+    scans.dicom(tmp_path / "a.dcm", values, WindowCenter="500.5", WindowWidth="1001")
+    got = read("a.dcm", window=WindowSpec(mode="header"))
+    assert np.allclose(got.pixels[0, 0], values / 1000, atol=1e-6)
 
 
-def test_repeated_places_share_an_index_and_a_single_place_has_none():
-    def slices(*places: float) -> list[Source]:
-        return [Source(path=str(i), patient="P", study="S", series="X", along_normal=z) for i, z in enumerate(places)]
-
-    assert place_in_series(slices(0.0, 5.0, 0.0)) == {"0": (0, 0.0), "1": (1, 1.0), "2": (0, 0.0)}
-    assert place_in_series(slices(1.0, 1.0)) == {}
+def test_units_are_those_asked_for(tmp_path, scans, read):
+    values = scans.texture(1)
+    scans.dicom(tmp_path / "a.dcm", values, RescaleSlope="2", RescaleIntercept="0")
+    assert np.array_equal(read("a.dcm", units="stored").pixels[0, 0], values)
+    assert np.array_equal(read("a.dcm", units="rescaled").pixels[0, 0], 2 * values)
+    with pytest.raises(Unreadable, match=r"cohort\.units=suv"):
+        read("a.dcm", units="suv")
 
 
 def test_without_a_patient_id_the_study_is_the_patient(tmp_path, scans, spec):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), PatientID="")
-    source = read_header(tmp_path, "a.dcm", spec)
+    source = read_source(tmp_path, "a.dcm", spec)
     assert source.patient == f"study {source.study}"
 
 
@@ -151,41 +150,31 @@ def test_files_that_are_not_images_for_the_cohort_are_refused_with_a_reason(tmp_
         delattr(report, keyword)
     report.save_as(tmp_path / "sr.dcm")
     only_mr = spec.model_copy(update={"modalities": ("MR",)})
-    for name, reason in (("text", "not a DICOM file"), ("mosaic", "tiled"), ("ct", "cohort.modalities"),
+    for name, reason in (("text", "not a DICOM file"), ("mosaic", "is not written"), ("ct", "cohort.modalities"),
                          ("sr", "holds no image")):  # fmt: skip
         with pytest.raises(Unreadable, match=reason):
-            read_header(tmp_path, f"{name}.dcm", only_mr)
+            read_source(tmp_path, f"{name}.dcm", only_mr)
 
 
 @pytest.mark.parametrize(("modality", "shown"), [("CT", "CT"), ("", "absent"), ("DOE JANE", "another value")])
 def test_a_refused_modality_is_named_only_if_it_is_a_code(tmp_path, scans, spec, modality, shown):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), Modality=modality)
     with pytest.raises(Unreadable) as caught:
-        read_header(tmp_path, "a.dcm", spec.model_copy(update={"modalities": ("MR",)}))
+        read_source(tmp_path, "a.dcm", spec.model_copy(update={"modalities": ("MR",)}))
     assert (caught.value.field, caught.value.found) == ("Modality", shown)
-
-
-def test_a_deflated_file_is_refused_without_inflating_it(tmp_path, scans, spec, monkeypatch):
-    data = scans.dicom(tmp_path / "a.dcm", scans.texture(1))
-    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    data.save_as(tmp_path / "a.dcm")
-    monkeypatch.setattr("pydicom.dcmread", lambda *_, **__: pytest.fail("the file was read"))
-    with pytest.raises(Unreadable, match="deflated") as caught:
-        read_header(tmp_path, "a.dcm", spec)
-    assert (caught.value.field, caught.value.found) == ("TransferSyntaxUID", "deflated")
 
 
 def test_headers_of_files_over_the_limit_are_not_read(tmp_path, scans, spec):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1))
     os.truncate(tmp_path / "a.dcm", 2 << 20)
     with pytest.raises(Unreadable, match=r"limits\.file_mib"):
-        read_header(tmp_path, "a.dcm", spec.model_copy(update={"limits": LimitSpec(file_mib=1)}))
+        read_source(tmp_path, "a.dcm", spec.model_copy(update={"limits": LimitSpec(file_mib=1)}))
 
 
 def test_a_file_that_claims_too_many_pixels_is_refused_before_decoding(tmp_path, scans, spec):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), Rows=65535, Columns=65535, NumberOfFrames=1000)
     with pytest.raises(Unreadable, match=r"limits\.voxels"):
-        read_header(tmp_path, "a.dcm", spec)
+        read_source(tmp_path, "a.dcm", spec)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.9])
@@ -209,13 +198,13 @@ def test_text_that_cannot_be_decoded_does_not_stop_the_file(tmp_path, scans, spe
     scans.dicom(tmp_path / "a.dcm", scans.texture(1))
     content = (tmp_path / "a.dcm").read_bytes().replace(b"PA", b"\xff\xfe")
     (tmp_path / "b.dcm").write_bytes(content)
-    assert read_header(tmp_path, "b.dcm", spec).patient == "PID-0001"
+    assert read_source(tmp_path, "b.dcm", spec).patient == "PID-0001"
 
 
 def test_reading_a_header_says_nothing_on_the_terminal(tmp_path, scans, spec, capsys, recwarn):
     data = scans.dicom(tmp_path / "a.dcm", scans.texture(1))
     data["PatientAge"]._value = "forty-five years"
     data.save_as(tmp_path / "a.dcm")
-    read_header(tmp_path, "a.dcm", spec)
+    read_source(tmp_path, "a.dcm", spec)
     assert capsys.readouterr() == ("", "")
     assert [warning for warning in recwarn if "forty" in str(warning.message)] == []

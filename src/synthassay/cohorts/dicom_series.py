@@ -1,0 +1,105 @@
+"""DICOM files of a cohort as series: where each slice stands, what is no volume and why, and a table of it all."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from synthassay.cohorts.sources import Source
+from synthassay.records import CohortTable, Quarantined
+from synthassay.scans.dicom.geometry import orientation_name
+from synthassay.scans.dicom.series import Slice, Stack, split_series
+from synthassay.scans.unreadable import Unreadable
+
+LOCALISER = Unreadable("ImageType", "LOCALIZER", "a localiser, which only plans the scans")
+UNKNOWN = "unknown"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStack:
+    """One stack of a series; ``source`` is the file of its first slice."""
+
+    source: Source
+    stack: Stack
+
+    @property
+    def paths(self) -> list[str]:
+        """Its files, in the order of its slices."""
+        return list(dict.fromkeys(one.path for one in self.stack.slices))
+
+
+def stacks_of(sources: Iterable[Source]) -> list[SourceStack]:
+    """All slices of all series as stacks, series in the order of their first file."""
+    by_path: dict[str, Source] = {}
+    series: dict[tuple[str, str], list[Slice]] = defaultdict(list)
+    for source in sources:
+        by_path[source.path] = source
+        series[source.patient, source.series] += [Slice(path=source.path, facts=facts) for facts in source.slices]
+    return [SourceStack(source=by_path[stack.slices[0].path], stack=stack)
+            for slices in series.values() for stack in split_series(slices)]  # fmt: skip
+
+
+def without_localisers(sources: Sequence[Source]) -> tuple[list[Source], list[Quarantined]]:
+    """The sources that are scans, and a row for each file that holds nothing but localisers."""
+    plans = {s.path for s in sources if s.slices and all(facts.is_localiser for facts in s.slices)}
+    return [s for s in sources if s.path not in plans], [LOCALISER.row(path) for path in sorted(plans)]
+
+
+def places_of(stacks: Iterable[SourceStack]) -> dict[tuple[str, int], tuple[int, float]]:
+    """Index and position (0 to 1) of each slice in its stack, by path and frame; a single slice has none.
+
+    Slices of which no place is written have none either.
+    """
+    placed: dict[tuple[str, int], tuple[int, float]] = {}
+    for stack in stacks:
+        slices = stack.stack.slices
+        if len(slices) < 2 or any(one.facts.position is None or one.facts.orientation is None for one in slices):
+            continue
+        for index, one in enumerate(slices):
+            placed[one.path, one.facts.frame] = (index, index / (len(slices) - 1))
+    return placed
+
+
+def series_table(stacks: Sequence[SourceStack]) -> CohortTable:
+    """Series that are alike in device, plane and outcome are a row; sizes are given from the least to the most."""
+    groups: dict[tuple[str, ...], list[SourceStack]] = defaultdict(list)
+    for one in stacks:
+        first = one.stack.slices[0].facts
+        groups[
+            one.source.modality or UNKNOWN, one.source.device or UNKNOWN,
+            orientation_name(first.orientation) or UNKNOWN, ", ".join(one.stack.apart), outcome(one.stack),
+        ].append(one)  # fmt: skip
+    order = sorted(groups)
+    return CohortTable(
+        title="Series found",
+        columns=("Modality", "Device", "Plane", "Put apart by", "What it is", "Series", "Stacks", "Slices",
+                 "Rows × columns", "Spacing in mm"),
+        rows=tuple((*key, *_counts(groups[key])) for key in order),
+        patients=tuple(len({one.source.patient for one in groups[key]}) for key in order),
+        note="Slices of a series are sorted along the normal of their plane; spacing is of rows, columns and slices.",
+    )  # fmt: skip
+
+
+def outcome(stack: Stack) -> str:
+    """``volume``, with the tilt of the gantry where there is one, or why it is none."""
+    if stack.problem is not None:
+        return f"no volume: {stack.problem.reason}"
+    return f"volume, gantry tilted by {stack.tilt_degrees:.1f}°" if stack.tilt_degrees else "volume"
+
+
+def _counts(stacks: Sequence[SourceStack]) -> tuple[str, ...]:
+    firsts = [one.stack.slices[0].facts for one in stacks]
+    spacings = [one.stack.spacing_mm or one.stack.slices[0].facts.spacing for one in stacks]
+    known = {tuple(f"{value:.3g}" for value in spacing) for spacing in spacings if spacing}
+    return (
+        f"{len({(one.source.patient, one.source.series) for one in stacks}):,}", f"{len(stacks):,}",
+        _range(sorted({len(one.stack.slices) for one in stacks}), str),
+        _range(sorted({(facts.rows, facts.columns) for facts in firsts}), lambda pair: f"{pair[0]} × {pair[1]}"),
+        _range(sorted(known, key=lambda texts: [float(text) for text in texts]), " × ".join) if known else UNKNOWN,
+    )  # fmt: skip
+
+
+def _range(values: Sequence[T], say: Callable[[T], str]) -> str:
+    """The one value, or the first and the last of sorted ones."""
+    return say(values[0]) if len(values) == 1 else f"{say(values[0])} to {say(values[-1])}"

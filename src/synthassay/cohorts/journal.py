@@ -1,0 +1,170 @@
+"""What was read so far, file by file, so that a killed run goes on where it was.
+
+``journal.jsonl`` has one line for each file that was read, by its number among the sources: no path, no identifier.
+Pixels lie in ``pixels-N.f32`` (rows of ``[c, (d,) h, w]`` float32), one for each process that read some, and only ever
+grow. The digests of the images say whether the rows that a line names are whole, also after a loss of power.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.planes import digest
+from synthassay.cohorts.sources import FileImages, Image, Plane, Source
+from synthassay.cohorts.whole_files import write_whole
+from synthassay.records import Quarantined
+
+FloatArray = NDArray[np.float32]
+JOURNAL, KEY = "journal.jsonl", "reading.key"
+BLOCK, BLOCK_BYTES = 256, 1 << 28  # at most so many images are in memory at once when they are read again
+
+
+@dataclass(slots=True)
+class PixelFile:
+    """The pixels that one process has read. The file is made with the first image."""
+
+    folder: Path
+    number: int = 0
+    rows: int = 0
+    _stream: IO[bytes] | None = None
+
+    def append(self, pixels: FloatArray) -> tuple[int, int]:
+        """Add ``[k, c, (d,) h, w]``; returns the number of the file and the row of the first image."""
+        if self._stream is None:
+            self._stream = self._open()
+        row = self.rows
+        self._stream.write(np.ascontiguousarray(pixels, np.float32).data)
+        self._stream.flush()
+        self.rows += len(pixels)
+        return self.number, row
+
+    def _open(self) -> IO[bytes]:
+        while True:
+            try:
+                return _pixel_path(self.folder, self.number).open("xb")
+            except FileExistsError:  # of another process, or of an earlier run
+                self.number += 1
+
+
+def _pixel_path(folder: Path, number: int) -> Path:
+    return folder / f"pixels-{number}.f32"
+
+
+@dataclass(slots=True)
+class Journal:
+    """The answers of an earlier call that still hold, and those of this one."""
+
+    folder: Path
+    shape: tuple[int, ...]  # of an image: [c, (d,) h, w]
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, folder: Path, key: str, shape: tuple[int, ...]) -> Self:
+        """The journal in ``folder``; empty where ``key``, which stands for files and settings, is another one."""
+        marker = folder / KEY
+        if folder.exists() and (not marker.exists() or marker.read_text() != key):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(marker, lambda stream: stream.write(key.encode()))
+        journal = cls(folder, shape)
+        journal._recall()
+        return journal
+
+    def _recall(self) -> None:
+        path = self.folder / JOURNAL
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        maps = PixelMaps(self.folder, self.shape)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break  # the process was killed while it wrote
+            answer = json.loads(line)
+            if _holds(answer, maps):
+                self.answers[answer["file"]] = answer
+        kept = b"".join(map(_line, self.answers.values()))
+        write_whole(path, lambda stream: stream.write(kept))
+
+    def record(self, answers: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[int]:
+        """Write answers (file number, facts) down as they come; yields the file numbers."""
+        with (self.folder / JOURNAL).open("ab", buffering=0) as stream:
+            for number, facts in answers:
+                self.answers[number] = {"file": number, **facts}
+                stream.write(_line(self.answers[number]))
+                yield number
+
+    def described(self, sources: Sequence[Source]) -> tuple[list[Image], list[Quarantined]]:
+        """Images in the order of ``sources``, then of the slices; and the files that are not used."""
+        images: list[Image] = []
+        refused: list[Quarantined] = []
+        for number, source in enumerate(sources):
+            answer = self.answers[number]
+            if "refused" in answer:
+                found = dict(zip(("field", "found", "reason"), answer["refused"], strict=True))
+                refused.append(Quarantined(path=source.path, **found))
+                continue
+            images += [
+                Image(source=source, plane=_plane(plane), sha256=answer["sha256"], chunk=answer["chunk"],
+                      row=answer["row"] + place)
+                for place, plane in enumerate(answer["planes"])
+            ]  # fmt: skip
+        return images, refused
+
+
+def facts_of(images: FileImages, where: tuple[int, int]) -> dict[str, Any]:
+    """What the journal keeps of a file that was read; its pixels lie at ``where`` (file, row)."""
+    chunk, row = where
+    return {"sha256": images.sha256, "chunk": chunk, "row": row, "planes": [asdict(plane) for plane in images.planes]}
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+
+
+def _plane(facts: dict[str, Any]) -> Plane:
+    spacing = facts["spacing_mm"]
+    return Plane(**{**facts, "spacing_mm": tuple(spacing) if spacing else None})
+
+
+def _holds(answer: dict[str, Any], maps: "PixelMaps") -> bool:
+    if "refused" in answer:
+        return True
+    pixels = maps.rows(answer["chunk"], answer["row"], len(answer["planes"]))
+    return len(pixels) == len(answer["planes"]) and all(
+        digest(image) == plane["digest"] for image, plane in zip(pixels, answer["planes"], strict=True)
+    )
+
+
+@dataclass(slots=True)
+class PixelMaps:
+    """The pixel files of a folder as read-only memory maps."""
+
+    folder: Path
+    shape: tuple[int, ...]
+    _maps: dict[int, FloatArray] = field(default_factory=dict)
+
+    def rows(self, number: int, row: int, count: int) -> FloatArray:
+        """``[count, c, (d,) h, w]`` of file ``number`` from ``row`` on; fewer where the file ends before."""
+        if number not in self._maps:
+            self._maps[number] = self._map(_pixel_path(self.folder, number))
+        return self._maps[number][row : row + count]
+
+    def blocks(self, images: Sequence[Image]) -> Iterator[tuple[slice, FloatArray]]:
+        """The pixels of ``images`` some at a time: where they stand in ``images``, and ``[k, c, (d,) h, w]``."""
+        step = max(1, min(BLOCK, BLOCK_BYTES // (4 * int(np.prod(self.shape)))))
+        for start in range(0, len(images), step):
+            some = images[start : start + step]
+            block = np.concatenate([self.rows(image.chunk, image.row, 1) for image in some])
+            yield slice(start, start + len(some)), block
+
+    def _map(self, path: Path) -> FloatArray:
+        bytes_each = 4 * int(np.prod(self.shape))
+        count = path.stat().st_size // bytes_each if path.exists() else 0
+        if not count:
+            return np.empty((0, *self.shape), np.float32)
+        # As a plain array: slices of np.memmap itself cost several times as much.
+        return np.asarray(np.memmap(path, np.float32, "r", shape=(count, *self.shape)))

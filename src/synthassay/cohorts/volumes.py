@@ -1,0 +1,78 @@
+"""From the volume of one file, of whatever format, to the images of a cohort: its slices, or the volume itself."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.planes import digest, finish, scan_window
+from synthassay.cohorts.sources import FileImages, Plane
+from synthassay.cohorts.specs import CohortSpec
+from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, upright
+from synthassay.scans.planes import RawPlane
+from synthassay.scans.resampling import boxed, centre_of, regrid
+from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import Volume
+
+
+def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
+    """The images of one volume: with ``cohort.dimensions=2`` all its slices along ``slices.axis``, else itself.
+
+    Raises :class:`Unreadable` where the rules cannot be followed.
+    """
+    axis, rules = spec.slices.axis, spec.volume
+    orientation = described(volume, axis)  # of the source, before anything is resampled
+    straighten = rules.oblique == "resample"
+    if straighten and not volume.placed:
+        raise Unreadable("affine", "not stated", "cohort.volume.oblique=resample needs a header that says how it lies")
+    spacing = rules.stack_spacing()
+    volume = regrid(
+        upright(volume), None if spacing is None else from_stack_order(spacing, axis), straighten, spec.limits
+    )
+    if spec.dimensions == 3:
+        return _whole(volume, spec, orientation, sha256)
+    values, mask = stack(volume.values, axis), None if volume.mask is None else stack(volume.mask, axis)
+    count = len(values)
+    planes = [
+        RawPlane(
+            values=values[index], frame=index, slice_index=index,
+            slice_position=index / (count - 1) if count > 1 else None,
+            mask=None if mask is None else mask[index],
+            spacing_mm=stack_spacing(volume, axis), orientation=orientation,
+        )
+        for index in range(count)
+    ]  # fmt: skip
+    return finish(planes, spec, sha256)
+
+
+def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: str) -> FileImages:
+    """``[1, c, d, h, w]``: the volume, cropped or padded to the cohort's shape."""
+    axis = spec.slices.axis
+    values = stack(volume.values, axis)
+    mask = None if volume.mask is None else stack(volume.mask, axis)
+    lowest = float(values.min())
+    foreground = values > (lowest if spec.slices.foreground_above is None else spec.slices.foreground_above)
+    centre = _centre(spec, foreground, mask)
+    box = boxed(values, spec.image_shape, centre, lowest)
+    if spec.window.mode == "scan":
+        low, high = scan_window([values], spec.window.low, spec.window.high)
+        box = (box - np.float32(low)) / np.float32(high - low)
+    pixels = np.repeat(box[None, None], spec.channels, axis=1)
+    kept = None if mask is None else int(boxed(mask, spec.image_shape, centre, 0).sum())
+    plane = Plane(
+        frame=0, slice_index=None, slice_position=None, foreground=float(foreground.mean()),
+        digest=digest(pixels[0]), mask_pixels=kept,
+        spacing_mm=stack_spacing(volume, axis), orientation=orientation,
+    )  # fmt: skip
+    return FileImages(pixels=pixels, planes=(plane,), sha256=sha256)
+
+
+def _centre(
+    spec: CohortSpec, foreground: NDArray[np.bool_], mask: NDArray[np.bool_] | None
+) -> tuple[float, ...] | None:
+    if spec.volume.centre == "volume":
+        return None
+    if spec.volume.centre == "foreground":
+        return centre_of(foreground)
+    centre = None if mask is None else centre_of(mask)
+    if centre is None:
+        raise Unreadable("mask", "marks nothing", "cohort.volume.centre=mask needs a mask that marks something")
+    return centre

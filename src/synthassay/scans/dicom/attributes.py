@@ -1,0 +1,49 @@
+"""One attribute of a dataset as a plain value; what is missing or damaged is None."""
+
+import math
+from typing import Any
+
+Keyword = str | int
+
+
+def value_of(dataset: Any, keyword: Keyword) -> Any:
+    """An attribute's value by keyword, or by tag for private ones."""
+    try:
+        found = dataset.get(keyword)
+    except Exception:  # an attribute whose bytes are no value of its kind says nothing
+        return None
+    return found if isinstance(keyword, str) or found is None else found.value
+
+
+def text_of(dataset: Any, keyword: Keyword) -> str:
+    """Text with single blanks, whole; ``""``."""
+    value = value_of(dataset, keyword)
+    return "" if value is None else " ".join(str(value).split())
+
+
+def listed(value: Any) -> list[Any]:
+    """The values of an attribute that may have none, one or several."""
+    if value is None or (isinstance(value, str | bytes) and not value):
+        return []
+    return [value] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else list(value)
+
+
+def numbers_of(dataset: Any, keyword: Keyword, count: int) -> tuple[float, ...] | None:
+    """So many finite numbers, or None."""
+    try:
+        values = tuple(float(value) for value in listed(value_of(dataset, keyword)))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def number_of(dataset: Any, keyword: Keyword) -> float | None:
+    """The one finite number, or None."""
+    values = numbers_of(dataset, keyword, 1)
+    return values[0] if values else None
+
+
+def whole_of(dataset: Any, keyword: Keyword) -> int | None:
+    """The one finite number without its fraction, or None."""
+    value = number_of(dataset, keyword)
+    return None if value is None else int(value)

@@ -1,0 +1,104 @@
+"""Which decoder reads which transfer syntax: one each, chosen here, so that a file gives the same pixels everywhere.
+
+Decoders of lossy JPEG differ in the last bit. Of the candidates of a syntax, in order, the first installed one is used
+for every file; none is tried after another has failed.
+"""
+
+import io
+from typing import Any
+
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from synthassay.scans.dicom.files import inflate
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
+
+DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")  # pydicom does not know it
+CANDIDATES: dict[UID, tuple[str, ...]] = {
+    RLELossless: ("pylibjpeg", "pydicom"),
+    JPEGBaseline8Bit: ("pillow", "gdcm", "pylibjpeg"),
+    JPEGExtended12Bit: ("pylibjpeg", "gdcm", "pillow"),
+    JPEGLossless: ("gdcm", "pylibjpeg"),
+    JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
+    JPEGLSLossless: ("pyjpegls", "gdcm", "pylibjpeg"),
+    JPEGLSNearLossless: ("pyjpegls", "gdcm", "pylibjpeg"),
+    JPEG2000Lossless: ("pylibjpeg", "gdcm"),
+    JPEG2000: ("pylibjpeg", "gdcm"),
+    HTJ2KLossless: ("pylibjpeg",),
+    HTJ2KLosslessRPCL: ("pylibjpeg",),
+    HTJ2K: ("pylibjpeg",),
+}
+EIGHT_BITS_ONLY = ("gdcm", "pillow")  # of JPEG Extended; pylibjpeg-libjpeg, which reads 12, is under the GPL
+PACKAGES = {"gdcm": "python-gdcm", "pylibjpeg": "pylibjpeg-libjpeg (GPL)"}  # where their name is another
+NO_DECODER = "no decoder for this compression is installed; `synthassay doctor` lists them"
+NOT_READ = "no decoder for this compression is known; save the file uncompressed"
+
+
+def decoder_of(syntax: str, bits: int = 8) -> str:
+    """The pydicom plugin for a transfer syntax, ``""`` for uncompressed ones. Raises :class:`Unreadable` for none."""
+    uid = UID(syntax)
+    candidates = CANDIDATES.get(uid)
+    if candidates is not None:
+        installed = get_decoder(uid).available_plugins
+        chosen = next((plugin for plugin in candidates if plugin in installed), None)
+        if chosen is None or (uid == JPEGExtended12Bit and bits > 8 and chosen in EIGHT_BITS_ONLY):
+            raise Unreadable("TransferSyntaxUID", uid.name, NO_DECODER)
+        return chosen
+    if uid.is_transfer_syntax and not uid.is_private and not uid.is_encapsulated:
+        return ""
+    known = uid.is_transfer_syntax and not uid.is_private
+    raise Unreadable("TransferSyntaxUID", uid.name if known else "unknown", NOT_READ)
+
+
+def decoder_table() -> list[tuple[str, str, str]]:
+    """(what, the decoder used or ``""``, packages that can be) for every kind of compressed file that can be read."""
+    kinds = (
+        ("RLE", RLELossless, 16), ("JPEG baseline", JPEGBaseline8Bit, 8),
+        ("JPEG extended, 8 bits", JPEGExtended12Bit, 8), ("JPEG extended, 12 bits", JPEGExtended12Bit, 12),
+        ("JPEG lossless", JPEGLosslessSV1, 16),
+        ("JPEG-LS", JPEGLSLossless, 16), ("JPEG 2000", JPEG2000Lossless, 16), ("high-throughput JPEG 2000", HTJ2K, 16),
+        ("deflated", DeflatedExplicitVRLittleEndian, 16),
+    )  # fmt: skip
+    rows = []
+    for name, syntax, bits in kinds:
+        try:
+            chosen = decoder_of(syntax, bits) or "zlib"
+        except Unreadable:
+            chosen = ""
+        needed = [p for p in CANDIDATES.get(syntax, ()) if bits != 12 or p not in EIGHT_BITS_ONLY]
+        rows.append((name, chosen, " or ".join(PACKAGES.get(plugin, plugin) for plugin in needed)))
+    return rows
+
+
+def uncover(dataset: Any, limits: LimitSpec) -> None:
+    """Frames that are deflated one by one become plain pixel data, in place; pydicom has no decoder for them."""
+    if dataset.file_meta.TransferSyntaxUID != DEFLATED_FRAMES:
+        return
+    count = int(dataset.get("NumberOfFrames") or 1)
+    bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated)
+    if bits % 8 and count > 1:
+        raise Unreadable("TransferSyntaxUID", "deflated frames of single bits", NOT_READ)
+    frames = [inflate(io.BytesIO(frame), limits)[: -(-bits // 8)]
+              for frame in generate_frames(dataset.PixelData, number_of_frames=count)]  # fmt: skip
+    content = b"".join(frames)
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset["PixelData"].is_undefined_length = False

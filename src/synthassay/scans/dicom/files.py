@@ -1,0 +1,126 @@
+"""Opening a DICOM file that nobody vouches for.
+
+Nothing is guessed from files without the DICOM prefix, and no text of a header enters a message: pydicom's own
+warnings and errors quote values, so warnings are silenced and errors are named by their type only.
+"""
+
+import io
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from synthassay.scans.limits import LimitSpec, check_inflated, check_size
+from synthassay.scans.unreadable import Unreadable
+
+# Files that hold the address of their pixels (JPIP), not the pixels.
+ELSEWHERE = frozenset({
+    "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205",
+})  # fmt: skip
+BLOCK = 1 << 20
+
+
+@contextmanager
+def guarded(field: str, reason: str) -> Iterator[None]:
+    """Silences warnings and turns what pydicom and its decoders raise on damaged data into :class:`Unreadable`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (Unreadable, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except (
+            BaseException
+        ) as error:  # a damaged file can fail in any converter; decoders in Rust panic with this kind
+            if isinstance(error, OSError) and error.errno:  # the disk's; decoders raise it without a number
+                raise
+            raise Unreadable(field, type(error).__name__, reason) from error
+
+
+class _BoundedReader(io.BufferedReader):
+    """A file of which at most ``limits.header_mib`` are read, and never more memory taken than it has bytes.
+
+    What is read to be inflated (``read1``) has a limit of its own.
+    """
+
+    def __init__(self, path: Path, limits: LimitSpec) -> None:
+        super().__init__(io.FileIO(path))
+        self._size, self._room = path.stat().st_size, limits.header_mib << 20
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As many bytes as asked for, or as there are. Raises :class:`Unreadable` over the limit."""
+        if size is None or size < 0 or size > BLOCK:  # a damaged length, or all that there is
+            left = max(0, self._size - self.tell())
+            size = left if size is None or size < 0 else min(size, left)
+        self._room -= size
+        if self._room < 0:
+            raise Unreadable("header", "too large", "more than cohort.limits.header_mib before the pixels")
+        return super().read(size)
+
+
+def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str | int] | None = None) -> Any:
+    """The dataset of a file without its pixels; ``keywords`` limit it to these attributes (None: all of them).
+
+    Raises :class:`Unreadable` for what is no DICOM file, is over the limits, or is damaged.
+    """
+    check_size(path, limits)
+    tags: list[Any] | None = None if keywords is None else [*keywords]
+    with _BoundedReader(path, limits) as stream:
+        if stream.read(132)[128:] != b"DICM":
+            raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
+        with guarded("header", "the DICOM header is damaged"):
+            return _dataset(stream, limits, stop_before_pixels=True, specific_tags=tags)
+
+
+def open_content(content: bytes, limits: LimitSpec) -> Any:
+    """The whole dataset of a file's bytes. Raises :class:`Unreadable` as :func:`open_header` does."""
+    with guarded("header", "the DICOM header is damaged"):
+        return _dataset(io.BytesIO(content), limits)
+
+
+def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **reading: Any) -> Any:
+    stream.seek(0)
+    read_preamble(stream, force=False)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
+    syntax = str(meta.get("TransferSyntaxUID", "")).strip()
+    if syntax in ELSEWHERE:
+        raise Unreadable("TransferSyntaxUID", "JPIP", "the pixels lie on a server, not in the file")
+    if syntax != DeflatedExplicitVRLittleEndian:
+        stream.seek(0)
+        return pydicom.dcmread(stream, **reading)
+    # pydicom would inflate it without a bound.
+    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), **reading)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return dataset
+
+
+def _plain(meta: Any, content: bytes) -> DicomBytesIO:
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    plain = DicomBytesIO()
+    plain.write(b"\0" * 128 + b"DICM")
+    write_file_meta_info(plain, meta, enforce_standard=False)
+    plain.write(content)
+    plain.seek(0)
+    return plain
+
+
+def inflate(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec) -> bytes:
+    """The rest of ``stream``, raw deflate (RFC 1951). Raises :class:`Unreadable` over ``limits.inflated_mib``."""
+    inflater, room = zlib.decompressobj(-zlib.MAX_WBITS), limits.inflated_mib << 20
+    content = bytearray()
+    while not inflater.eof and (block := inflater.unconsumed_tail or stream.read1(BLOCK)):
+        content += inflater.decompress(block, room + 1 - len(content))
+        if len(content) > room:
+            check_inflated(len(content), limits)
+    content += inflater.flush()
+    if not inflater.eof:
+        raise Unreadable("file", "the compressed content ends early", "the file is truncated")
+    return bytes(content)

@@ -1,0 +1,54 @@
+"""Where slices lie: DICOM positions and directions are LPS+ millimetres, affines RAS+ (NIfTI's convention)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def normal_of(orientation: Sequence[float]) -> Vector:
+    """Unit normal of a plane from its two directions (Image Orientation (Patient)). LPS+."""
+    directions = np.asarray(orientation, np.float64)
+    normal = np.cross(directions[:3], directions[3:])
+    return np.asarray(normal / np.linalg.norm(normal), np.float64)
+
+
+def along_normal(position: Sequence[float] | None, orientation: Sequence[float] | None) -> float | None:
+    """mm of a slice along the normal of its plane: the order of slices, however the stack is tilted."""
+    if position is None or orientation is None:
+        return None
+    return round(float(normal_of(orientation) @ np.asarray(position, np.float64)), 3)
+
+
+def orientation_name(orientation: Sequence[float] | None) -> str | None:
+    """The anatomical plane closest to that of the two directions."""
+    if orientation is None:
+        return None
+    return ("sagittal", "coronal", "axial")[int(np.abs(normal_of(orientation)).argmax())]
+
+
+def is_orientation(values: Sequence[float] | None) -> bool:
+    """Whether six numbers are two directions of length 1 at a right angle, as far as headers round them."""
+    if values is None:
+        return False
+    first, second = np.asarray(values[:3]), np.asarray(values[3:])
+    lengths = [np.linalg.norm(first), np.linalg.norm(second)]
+    return bool(np.allclose(lengths, 1, atol=0.01) and abs(first @ second) < 0.01)
+
+
+def affine_of(
+    position: Sequence[float] | Vector, orientation: Sequence[float], spacing: Sequence[float], step: Vector
+) -> NDArray[np.float64]:
+    """``[4, 4]`` from (column, row, slice) to RAS+ mm.
+
+    ``position`` is that of the first slice's first pixel, ``spacing`` that of rows and of columns, ``step`` the way
+    from one slice to the next; it need not be the normal, so the affine of a tilted gantry has its shear. All LPS+.
+    """
+    affine = np.eye(4)
+    affine[:3, 0] = np.asarray(orientation[:3], np.float64) * spacing[1]
+    affine[:3, 1] = np.asarray(orientation[3:], np.float64) * spacing[0]
+    affine[:3, 2], affine[:3, 3] = step, position
+    return LPS_TO_RAS @ affine

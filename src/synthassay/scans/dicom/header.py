@@ -1,0 +1,135 @@
+"""Every fact that the header of one file tells, typed; what is missing or damaged is None."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synthassay.scans.dicom import groups, slices
+from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
+from synthassay.scans.dicom.files import guarded, open_header
+from synthassay.scans.dicom.slices import SliceFacts, slice_facts
+from synthassay.scans.limits import LimitSpec, check_frames, check_values
+from synthassay.scans.text import age_of, clean, date_of, sex_of
+from synthassay.scans.unreadable import Unreadable
+
+KEYWORDS = (
+    "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
+    "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality",
+    "ImageType", "BodyPartExamined", "ViewPosition", "InstitutionName", "StationName", "Manufacturer",
+    "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength", "KVP", "ConvolutionKernel", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt", "EchoNumbers", "EchoTime",
+    "DiffusionBValue", "TemporalPositionIdentifier", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
+    "SpecificCharacterSet", *groups.KEYWORDS,
+)  # fmt: skip
+
+
+OVERLAYS = tuple(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomHeader:
+    """One file as its header describes it. Texts are clean (:func:`synthassay.scans.text.clean`) but identifiers whole.
+
+    Lengths are mm, positions and directions LPS+ (DICOM's), ``spacing_mm`` rows before columns, ``day`` a proleptic
+    ordinal, ``age`` as :func:`synthassay.scans.text.age_of` gives it, ``overlays`` a count. ``slices`` are one for each
+    frame or tile of a mosaic. ``extra`` holds the asked keywords as text.
+    """
+
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    frame_of_reference: str
+    transfer_syntax: str
+    institution: str | None
+    station: str | None
+    manufacturer: str | None
+    model: str | None
+    software: str | None
+    field_strength_t: float | None
+    kvp: float | None
+    kernel: str | None
+    view: str | None
+    body_part: str | None
+    sex: str | None
+    age: float | None
+    day: int | None
+    modality: str | None
+    image_type: tuple[str, ...]
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    overlays: int
+    slice_thickness: float | None
+    slice_spacing: float | None
+    gantry_tilt: float | None
+    echo_number: int | None
+    echo_time: float | None
+    b_value: float | None
+    temporal_position: int | None
+    series_number: int | None
+    acquisition_number: int | None
+    instance_number: int | None
+    slices: tuple[SliceFacts, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
+    """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
+    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *OVERLAYS, *slices.TAGS, *extra_keywords])))
+    with guarded("header", "the DICOM header is damaged"):
+        check_shape(dataset, limits)
+        return _header(dataset, extra_keywords)
+
+
+def check_shape(dataset: Any, limits: LimitSpec) -> None:
+    """Raises :class:`Unreadable` where a header describes no image or one of more values than ``limits`` allow."""
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if rows < 1 or columns < 1:
+        raise Unreadable("Rows, Columns", "absent", "not a scan: the DICOM file holds no image")
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if samples not in (1, 3):
+        raise Unreadable("SamplesPerPixel", str(samples), "neither grey nor a colour of three channels")
+    check_frames(max(1, int(dataset.get("NumberOfFrames") or 1)), limits)
+    values = rows * columns * max(1, int(dataset.get("NumberOfFrames") or 1)) * samples
+    check_values(values, limits, "Rows, Columns, NumberOfFrames")
+
+
+def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
+    def words(keyword: str) -> str | None:
+        return clean(value_of(dataset, keyword))
+
+    scanned = next((day for keyword in ("AcquisitionDate", "StudyDate", "SeriesDate")
+                    if (day := date_of(value_of(dataset, keyword)))), None)  # fmt: skip
+    return DicomHeader(
+        patient_id=text_of(dataset, "PatientID"), study_uid=text_of(dataset, "StudyInstanceUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"), sop_uid=text_of(dataset, "SOPInstanceUID"),
+        sop_class=text_of(dataset, "SOPClassUID"), frame_of_reference=text_of(dataset, "FrameOfReferenceUID"),
+        transfer_syntax=str(dataset.file_meta.get("TransferSyntaxUID", "")), institution=words("InstitutionName"),
+        station=words("StationName"), manufacturer=words("Manufacturer"), model=words("ManufacturerModelName"),
+        software=words("SoftwareVersions"), field_strength_t=number_of(dataset, "MagneticFieldStrength"),
+        kvp=number_of(dataset, "KVP"), kernel=words("ConvolutionKernel"), view=words("ViewPosition"),
+        body_part=words("BodyPartExamined"), sex=sex_of(value_of(dataset, "PatientSex")),
+        age=age_of(value_of(dataset, "PatientAge"), value_of(dataset, "PatientBirthDate"), scanned),
+        day=scanned.toordinal() if scanned else None, modality=words("Modality"),
+        image_type=tuple(map(str, listed(value_of(dataset, "ImageType")))), rows=int(dataset.Rows),
+        columns=int(dataset.Columns), frames=max(1, int(dataset.get("NumberOfFrames") or 1)),
+        samples=int(dataset.get("SamplesPerPixel") or 1), position=numbers_of(dataset, "ImagePositionPatient", 3),
+        orientation=numbers_of(dataset, "ImageOrientationPatient", 6),
+        spacing_mm=numbers_of(dataset, "PixelSpacing", 2) or numbers_of(dataset, "ImagerPixelSpacing", 2),
+        overlays=sum(tag in dataset for tag in OVERLAYS),
+        slice_thickness=number_of(dataset, "SliceThickness"), slice_spacing=number_of(dataset, "SpacingBetweenSlices"),
+        gantry_tilt=number_of(dataset, "GantryDetectorTilt"), echo_number=whole_of(dataset, "EchoNumbers"),
+        echo_time=number_of(dataset, "EchoTime"), b_value=number_of(dataset, "DiffusionBValue"),
+        temporal_position=whole_of(dataset, "TemporalPositionIdentifier"),
+        series_number=whole_of(dataset, "SeriesNumber"),
+        acquisition_number=whole_of(dataset, "AcquisitionNumber"), instance_number=whole_of(dataset, "InstanceNumber"),
+        slices=tuple(slice_facts(dataset)), extra={keyword: text_of(dataset, keyword) for keyword in extra_keywords},
+    )  # fmt: skip

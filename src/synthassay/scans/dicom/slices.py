@@ -1,0 +1,110 @@
+"""What the header says about each slice of a file: where it lies, and what tells the stacks of a series apart."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from synthassay.scans.dicom import mosaic
+from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
+from synthassay.scans.dicom.geometry import is_orientation
+from synthassay.scans.dicom.groups import functional
+from synthassay.scans.unreadable import Unreadable
+
+# Where vendors wrote b-values before the standard had a place for them: Siemens, GE, Philips.
+SIEMENS_B, GE_B, PHILIPS_B = 0x0019100C, 0x00431039, 0x20011003
+TAGS = (*mosaic.TAGS, SIEMENS_B, 0x00430010, GE_B, 0x20010010, PHILIPS_B)
+LOCALISERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceFacts:
+    """One slice. mm, LPS+; ``spacing`` of rows and columns, ``between`` of slices (else their thickness).
+
+    ``order`` sorts repeats: acquisition, instance, frame. ``kind`` is the image type.
+    """
+
+    frame: int
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    between: float | None
+    kind: tuple[str, ...]
+    echo: tuple[float | None, ...]
+    b_value: float | None
+    time: int | None
+    stack: str
+    order: tuple[float, ...]
+
+    @property
+    def is_localiser(self) -> bool:
+        """Whether the image type says that it was made to plan the others."""
+        return not LOCALISERS.isdisjoint(self.kind)
+
+
+def slice_facts(dataset: Any) -> list[SliceFacts]:
+    """The slices of a file in the order of its frames; of a mosaic, in the order of its tiles.
+
+    Raises :class:`Unreadable` for a mosaic whose arrangement is not written.
+    """
+    frames = max(1, whole_of(dataset, "NumberOfFrames") or 1)
+    if mosaic.is_mosaic(dataset):
+        if frames > 1:
+            raise Unreadable("ImageType", "MOSAIC", "many slices in one picture, and several such frames")
+        layout = mosaic.mosaic_of(dataset)
+        return [_facts(dataset, i, layout.rows, layout.columns, layout.positions[i]) for i in range(layout.count)]
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    return [_facts(dataset, index, rows, columns, None) for index in range(frames)]
+
+
+def _facts(dataset: Any, frame: int, rows: int, columns: int, position: tuple[float, ...] | None) -> SliceFacts:
+    def group(sequence: str) -> Any:
+        return functional(dataset, frame, sequence) or dataset
+
+    measures, content = group("PixelMeasuresSequence"), group("FrameContentSequence")
+    orientation = numbers_of(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    several = (whole_of(dataset, "NumberOfFrames") or 1) > 1
+    if position is None and not (several and group("PlanePositionSequence") is dataset):
+        position = numbers_of(group("PlanePositionSequence"), "ImagePositionPatient", 3)
+    acquisition, instance = (number_of(dataset, keyword) or 0.0 for keyword in ("AcquisitionNumber", "InstanceNumber"))
+    return SliceFacts(
+        frame=frame, rows=rows, columns=columns, position=position,
+        orientation=orientation if is_orientation(orientation) else None, spacing=_spacing(measures),
+        between=number_of(measures, "SpacingBetweenSlices") or number_of(measures, "SliceThickness"),
+        kind=_kind(dataset, frame), echo=_echo(dataset, frame), b_value=_b_value(dataset, frame),
+        time=whole_of(content, "TemporalPositionIndex") or whole_of(dataset, "TemporalPositionIdentifier"),
+        stack=text_of(content, "StackID"), order=(acquisition, instance, float(frame)),
+    )  # fmt: skip
+
+
+def _spacing(measures: Any) -> tuple[float, ...] | None:
+    spacing = numbers_of(measures, "PixelSpacing", 2) or numbers_of(measures, "ImagerPixelSpacing", 2)
+    return spacing if spacing and min(spacing) > 0 else None
+
+
+def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
+    names = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence", "XAXRFFrameCharacteristics"
+             "Sequence")  # fmt: skip
+    own = next((found for name in names if (found := functional(dataset, frame, name))), None)
+    written = listed(value_of(own, "FrameType")) if own else []
+    return tuple(str(part) for part in written or listed(value_of(dataset, "ImageType")))
+
+
+def _echo(dataset: Any, frame: int) -> tuple[float | None, ...]:
+    own = functional(dataset, frame, "MREchoSequence")
+    time = number_of(own, "EffectiveEchoTime") if own else number_of(dataset, "EchoTime")
+    return number_of(dataset, "EchoNumbers"), None if time is None else round(time, 2)
+
+
+def _b_value(dataset: Any, frame: int) -> float | None:
+    own = functional(dataset, frame, "MRDiffusionSequence")
+    for place, keyword in ((own, "DiffusionBValue"), (dataset, "DiffusionBValue"), (dataset, SIEMENS_B),
+                           (dataset, PHILIPS_B)):  # fmt: skip
+        value = number_of(place, keyword) if place else None
+        if value is not None:
+            return value
+    written = listed(value_of(dataset, GE_B))
+    try:
+        return float(int(written[0]) % 100_000) if written else None  # GE adds 10⁹ in some versions
+    except ValueError:
+        return None

@@ -1,0 +1,68 @@
+"""From stored values to the units that a cohort asks for."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_rescale, apply_voi, apply_windowing
+
+from synthassay.scans.dicom.groups import functional
+from synthassay.scans.dicom.suv import suv_factor
+from synthassay.scans.unreadable import Unreadable
+
+Units = Literal["stored", "rescaled", "suv"]
+DISPLAY_BITS = 16  # of the values between the window and 0 to 1
+
+
+def in_units(dataset: Any, frame: NDArray[Any], index: int, units: Units) -> NDArray[np.float32]:
+    """One grey frame ``[h, w]``, MONOCHROME1 inverted: as stored, through rescale or modality LUT, or as SUV."""
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    if inverted and not dataset.get("ModalityLUTSequence"):
+        frame = _mirrored(frame, int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1)
+    if units == "stored":
+        return np.asarray(frame, np.float32)
+    values = _rescaled(dataset, frame, index)
+    if inverted and dataset.get("ModalityLUTSequence"):  # its entries stand for the values as they are stored
+        values = _mirrored(values, int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]), False)
+    return np.asarray(values * suv_factor(dataset) if units == "suv" else values, np.float32)
+
+
+def _mirrored(frame: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
+    """The mirror image within the stored range, so that equal values stay equal across files of one depth."""
+    mirrored: NDArray[Any] = (-1 if signed else 2**bits - 1) - frame.astype(np.int64)
+    return mirrored
+
+
+def _rescaled(dataset: Any, frame: NDArray[Any], index: int) -> NDArray[Any]:
+    """Its own transformation goes before the shared one, that before the file's."""
+    transform = functional(dataset, index, "PixelValueTransformationSequence")
+    return apply_modality_lut(frame, dataset) if transform is None else apply_rescale(frame, transform)
+
+
+def displayed(dataset: Any, frame: NDArray[Any], index: int) -> NDArray[np.float32]:
+    """One grey frame ``[h, w]`` in [0, 1] by the VOI LUT or window of its header, the first where it has several.
+
+    Raises :class:`Unreadable` where the header has none.
+    """
+    values = _rescaled(dataset, frame, index)
+    view = functional(dataset, index, "FrameVOILUTSequence") or dataset
+    if view.get("VOILUTSequence"):
+        bits = int(view.VOILUTSequence[0].LUTDescriptor[2])
+        shown = apply_voi(np.rint(values).astype(np.int64), view) / (2**bits - 1)
+    else:
+        shown = apply_windowing(values, _window(view)) / (2**DISPLAY_BITS - 1)
+    return np.asarray(1 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown, np.float32)
+
+
+def _window(view: Any) -> Dataset:
+    """What pydicom's windowing needs of a header, with a range of values that does not depend on the file's depth."""
+    centre, width = view.get("WindowCenter"), view.get("WindowWidth")
+    if centre is None or width is None or centre == "" or width == "":
+        raise Unreadable("WindowCenter, WindowWidth", "absent", "no window in the header (cohort.window.mode=header)")
+    window = Dataset()
+    window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", DISPLAY_BITS, 0
+    window.WindowCenter, window.WindowWidth = centre, width
+    if view.get("VOILUTFunction"):
+        window.VOILUTFunction = view.VOILUTFunction
+    return window

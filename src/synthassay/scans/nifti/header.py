@@ -1,0 +1,104 @@
+"""The header of a NIfTI file: shape, type, scaling, and how its voxels lie in space."""
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.scans.limits import LimitSpec, check_values
+from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import AffineChoice
+
+nib: Any = nibabel  # its stubs are partial
+LENGTH = 540  # of a NIfTI-2 header, the longer one
+_SILENT = logging.getLogger("synthassay.scans.nifti")  # nibabel reports every repaired header
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+# By length of the header: its magic numbers for one file and for a pair, their place, and nibabel's classes.
+_FORMATS = {
+    348: (344, {b"n+1\0": nib.nifti1.Nifti1Header, b"ni1\0": nib.nifti1.Nifti1PairHeader}),
+    540: (4, {b"n+2\0": nib.nifti2.Nifti2Header, b"ni2\0": nib.nifti2.Nifti2PairHeader}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is needed to read the voxels. ``scaling`` is (slope, intercept), None where values are stored as they are.
+
+    ``placed`` is False where neither qform nor sform says how the voxels lie.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    scaling: tuple[float, float] | None
+    affine: NDArray[np.float64]
+    placed: bool
+    paired: bool  # the voxels are in a file of their own
+
+
+def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best") -> Header:
+    """The header at the beginning of ``block``. Raises :class:`Unreadable`, also for more voxels than the limit."""
+    header, paired = _checked(block)
+    try:
+        shape = tuple(int(length) for length in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        slope, intercept = header.get_slope_inter()
+        offset = int(header.get_data_offset())
+        affine, placed = _affine(header, choice)
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as error:  # nibabel's own checks raise many kinds
+        raise Unreadable("header", type(error).__name__, "the NIfTI header is damaged") from error
+    _refuse(shape, dtype, limits)
+    scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
+    return Header(
+        shape=shape, dtype=dtype, offset=offset, scaling=(float(slope), float(intercept or 0.0)) if scaled else None,
+        affine=affine, placed=placed, paired=paired,
+    )  # fmt: skip
+
+
+def _checked(block: bytes) -> tuple[Any, bool]:
+    """nibabel's header of either format and byte order, and whether it is one of a pair."""
+    for size, sign in ((int.from_bytes(block[:4], "little"), "<"), (int.from_bytes(block[:4], "big"), ">")):
+        if size not in _FORMATS or len(block) < size:
+            continue
+        place, kinds = _FORMATS[size]
+        kind = kinds.get(block[place : place + 4])
+        if kind is None:
+            raise Unreadable("magic", "not NIfTI", "an Analyze file, which does not say where left is; convert it")
+        try:
+            header = kind(block[:size], sign, check=False)
+            header.check_fix(logger=_SILENT)
+        except Exception as error:  # which kind depends on the field that is wrong
+            raise Unreadable("header", type(error).__name__, "the NIfTI header is damaged") from error
+        return header, "Pair" in kind.__name__
+    raise Unreadable("header", "no NIfTI header", "not a NIfTI file, or one that is truncated or damaged")
+
+
+def _refuse(shape: tuple[int, ...], dtype: np.dtype[Any], limits: LimitSpec) -> None:
+    if dtype.names or dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise Unreadable("datatype", "colour, complex or quadruple", "only real numbers can be read")
+    if len(shape) < 2 or min(shape) < 1:
+        raise Unreadable("dim", f"{len(shape)} dimensions", "not an image")
+    check_values(math.prod(shape), limits, "dim")  # in Python's integers, which cannot overflow
+    if any(length > 1 for length in shape[4:]):
+        raise Unreadable("dim", f"{len(shape)} dimensions", "holds several values for each voxel, not volumes")
+
+
+def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], bool]:
+    """From voxel indices to RAS+ millimetres, and whether the file says so."""
+    codes = {name: int(header[f"{name}_code"]) for name in ("sform", "qform")}
+    if choice != "best" and codes[choice] < 1:
+        raise Unreadable(f"{choice}_code", "0", f"the file has no {choice}; see cohort.volume.affine")
+    affine = {"best": header.get_best_affine, "sform": header.get_sform, "qform": header.get_qform}[choice]()
+    affine = np.asarray(affine, np.float64)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    # Of unit columns: the determinant is 1 for a rotation and 0 where two axes of the voxels coincide.
+    if not np.isfinite(affine).all() or not spacing.all() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
+        raise Unreadable("affine", "singular", "does not place the voxels in space; see cohort.volume.affine")
+    return affine, any(code > 0 for code in codes.values())

@@ -1,0 +1,125 @@
+"""One NIfTI file → one volume in rescaled units."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.scans.limits import LimitSpec, check_inflated, check_ratio, check_size
+from synthassay.scans.nifti.content import GZIP, damage_named, fill, stream_of
+from synthassay.scans.nifti.header import LENGTH, Header, parse_header
+from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import AffineChoice, Volume, VolumeIndex
+
+SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
+IMAGE_OF = {".hdr": ".img", ".hdr.gz": ".img.gz"}
+PIECE = 1 << 16  # voxels that are read and converted at a time
+
+
+@dataclass(frozen=True, slots=True)
+class NiftiFile:
+    """The bytes of one NIfTI file, or of a header file and its image."""
+
+    content: bytes
+    image: bytes | None = None
+
+    def sha256(self) -> str:
+        """Digest (hex) of all bytes."""
+        digest = hashlib.sha256(self.content)
+        digest.update(self.image or b"")
+        return digest.hexdigest()
+
+
+def suffix_of(path: str) -> str:
+    """The one of :data:`SUFFIXES` that ``path`` ends with, in whatever case, or ``""``."""
+    return next((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), "")
+
+
+def image_path(path: str) -> str | None:
+    """Where the voxels of the header file ``path`` lie; None for a file that holds both."""
+    suffix = suffix_of(path)
+    return path[: len(path) - len(suffix)] + IMAGE_OF[suffix] if suffix in IMAGE_OF else None
+
+
+def open_file(path: Path, limits: LimitSpec) -> NiftiFile:
+    """The bytes of the ``.nii``, ``.nii.gz`` or ``.hdr`` file at ``path``. Raises :class:`Unreadable`."""
+    check_size(path, limits)
+    beside = image_path(str(path))
+    if beside is None:
+        return NiftiFile(path.read_bytes())
+    image = Path(beside)
+    if not image.is_file():
+        raise Unreadable("file", "no image file", "the file with the voxels is not beside the header")
+    check_size(image, limits)
+    return NiftiFile(path.read_bytes(), image.read_bytes())
+
+
+def read_volume(file: NiftiFile, limits: LimitSpec, index: VolumeIndex = None, affine: AffineChoice = "best") -> Volume:
+    """The volume of a file in the order in which it is stored.
+
+    Values are scaled by slope and intercept in double precision and rounded to float32 once. ``index`` chooses one
+    volume of a series, or their mean. Raises :class:`Unreadable`.
+    """
+    with damage_named("header"):
+        header = parse_header(stream_of(file.content).read(LENGTH), limits, affine)
+    if header.paired != (file.image is not None):
+        raise Unreadable("magic", "another kind", "the header says that its voxels are in a file of another kind")
+    values = _values(file.content if file.image is None else file.image, header, _chosen(header, index), limits)
+    may_break = header.dtype.kind == "f" or header.scaling is not None
+    if may_break and not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise Unreadable("voxels", f"{bad} of {values.size} are NaN or infinite", "holds NaN or infinite values")
+    return Volume(values=values, affine=header.affine, placed=header.placed)
+
+
+def _chosen(header: Header, index: VolumeIndex) -> range:
+    """Numbers of the volumes to read: one, or all for their mean."""
+    count = header.shape[3] if len(header.shape) > 3 else 1
+    if index is None and count > 1:
+        raise Unreadable("dim", f"{count} volumes", "a series of volumes; choose one with cohort.volume.index, or mean")
+    if isinstance(index, int) and index >= count:
+        raise Unreadable("dim", f"{count} volumes", "has no volume of the number cohort.volume.index")
+    return range(count) if index == "mean" else range(index or 0, (index or 0) + 1)
+
+
+def _values(content: bytes, header: Header, chosen: range, limits: LimitSpec) -> NDArray[np.float32]:
+    """The chosen volume ``[x, y, z]``, or the mean of several."""
+    shape = (*header.shape, 1)[:3]
+    count = math.prod(shape)
+    start = header.offset + chosen.start * count * header.dtype.itemsize
+    needed = start + len(chosen) * count * header.dtype.itemsize
+    if content.startswith(GZIP):
+        check_inflated(needed, limits)
+        check_ratio(len(content), needed, limits)
+    elif len(content) < needed:  # known before any memory is asked for
+        raise Unreadable("voxels", "fewer than the header says", "the file is truncated or damaged")
+    values = np.empty(count, np.float32)
+    total = np.zeros(count) if len(chosen) > 1 else None
+    with damage_named("voxels"), stream_of(content) as stream:
+        stream.seek(start)
+        for _ in chosen:
+            _read_into(values, stream, header)
+            if total is not None:
+                total += values
+        stream.read(1)  # at the end of compressed data this verifies their checksum
+    if total is not None:
+        values = (total / len(chosen)).astype(np.float32)
+    return values.reshape(shape, order="F")
+
+
+def _read_into(values: NDArray[np.float32], stream: BinaryIO, header: Header) -> None:
+    """Fill ``values`` piece by piece: what was inflated is still in the cache when it is converted."""
+    piece = np.empty(min(PIECE, len(values)), header.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite and are refused
+        for start in range(0, len(values), len(piece)):
+            part = piece[: len(values) - start]
+            fill(stream, part.view(np.uint8).data)
+            if header.scaling is not None:
+                slope, intercept = header.scaling
+                values[start : start + len(part)] = part * np.float64(slope) + np.float64(intercept)
+            else:
+                values[start : start + len(part)] = part

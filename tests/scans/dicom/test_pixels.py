@@ -1,0 +1,217 @@
+"""Pixels of files that the tests write, and of those in pydicom's wheel."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from synthassay.scans.dicom.header import read_header
+from synthassay.scans.dicom.pixels import read_planes
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
+from tests.scans.dicom_files import save_dicom, texture
+
+LIMITS = LimitSpec()
+WHEEL = Path(pydicom.__file__).parent / "data"
+EXTENDED_12_BITS = {"JPEG-lossy.dcm", "JPGExtended.dcm"}
+DAMAGED = {"MR_truncated.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "badVR.dcm"}
+
+
+def wheel_files():
+    return [path for path in sorted(WHEEL.rglob("*")) if path.is_file() and path.suffix not in (".py", ".pyc")]
+
+
+def read(path, **settings):
+    return [plane.values for plane in read_planes(path.read_bytes(), LIMITS, **settings)]
+
+
+def test_every_file_of_pydicoms_wheel_is_read_as_pydicom_reads_it_or_refused_with_a_reason():
+    read_ones, refused = 0, {}
+    for path in wheel_files():
+        try:
+            read_header(path, LIMITS)
+            planes = read(path)
+        except Unreadable as error:
+            refused[path.name] = error.reason
+            continue
+        read_ones += 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = dcmread(path)
+            stored = pixel_array(data)
+            if data.PhotometricInterpretation == "PALETTE COLOR":
+                stored = apply_color_lut(stored, data)
+        stored = stored.reshape(len(planes), *planes[0].shape)
+        if data.PhotometricInterpretation == "MONOCHROME1":
+            stored = 2**data.BitsStored - 1 - stored.astype(np.int64)
+        if planes[0].ndim == 2:
+            assert np.array_equal(planes, np.float32(apply_modality_lut(stored, data))), path.name
+        else:
+            assert np.allclose(planes, stored / (2.0 ** (8 * stored.itemsize) - 1) * 255, atol=1e-4), path.name
+    assert read_ones >= 100
+    assert {name for name, reason in refused.items() if "no decoder" in reason} == EXTENDED_12_BITS
+    assert {name for name, reason in refused.items() if "damaged" in reason} == DAMAGED
+
+
+@pytest.mark.parametrize("bits", [1, 8, 10, 12, 16, 32])
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_depth_is_read(tmp_path, bits, signed):
+    kind = "i" if signed else "u"
+    if bits == 1 and signed:
+        pytest.skip("one bit has no sign")
+    allocated = {1: 1, 8: 8, 32: 32}.get(bits, 16)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+    values = np.random.default_rng(bits).integers(low, high, (16, 24)).astype(f"{kind}{max(1, allocated // 8)}")
+    pixels = np.packbits(values, bitorder="little").tobytes() if bits == 1 else values.tobytes()
+    save_dicom(tmp_path / "a.dcm", values, BitsAllocated=allocated, BitsStored=bits, HighBit=bits - 1, PixelData=pixels)
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("compression", [None, RLELossless])
+def test_an_overlay_in_the_unused_bits_is_not_part_of_the_values(tmp_path, compression):
+    values = texture(1, top=1 << 12)
+    drawn = values | np.where(np.eye(20, dtype=bool), np.uint16(1 << 15), np.uint16(0))
+    data = save_dicom(tmp_path / "a.dcm", drawn)
+    data.add_new(0x60000010, "US", 20)
+    data.add_new(0x60000011, "US", 20)
+    data.add_new(0x60000102, "US", 15)
+    if compression:
+        data.compress(compression, drawn)
+    data.BitsStored, data.HighBit = 12, 11
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    assert read_header(tmp_path / "a.dcm", LIMITS).overlays == 1
+
+
+def test_an_overlay_beside_the_pixels_is_counted_and_not_burnt_in(tmp_path):
+    values = texture(1)
+    data = save_dicom(tmp_path / "a.dcm", values)
+    for group in (0x6000, 0x6002):
+        data.add_new((group, 0x0010), "US", 20)
+        data.add_new((group, 0x0011), "US", 20)
+        data.add_new((group, 0x3000), "OW", b"\xff" * 50)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    assert read_header(tmp_path / "a.dcm", LIMITS).overlays == 2
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_stored_bits_at_the_top_of_the_word_are_read(tmp_path, signed):
+    values = texture(3, top=1 << 12).astype(np.int16 if signed else np.uint16) - (2048 if signed else 0)
+    save_dicom(tmp_path / "a.dcm", values << 4, BitsStored=12, HighBit=15)
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+def test_float_pixels_are_read(tmp_path, keyword):
+    values = np.random.default_rng(0).normal(size=(12, 10)).astype("f4" if keyword.startswith("Float") else "f8")
+    data = save_dicom(tmp_path / "a.dcm", values, BitsAllocated=8 * values.itemsize)
+    for name in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(data, name)
+    setattr(data, keyword, values.tobytes())
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+def test_colour_is_the_same_by_pixel_and_by_plane(tmp_path):
+    colours = texture(4, shape=(20, 20, 3), top=256).astype(np.uint8)
+    save_dicom(tmp_path / "a.dcm", colours, PlanarConfiguration=1, PixelData=np.moveaxis(colours, 2, 0).tobytes())
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], colours)
+
+
+def test_a_segmented_palette_gives_its_colours(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", np.arange(256, dtype=np.uint8).reshape(16, 16),
+                      PhotometricInterpretation="PALETTE COLOR")  # fmt: skip
+    for name, last in (("Red", 255), ("Green", 128), ("Blue", 0)):
+        setattr(data, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        segments = np.array([0, 1, 0, 1, 255, 257 * last], np.uint16)  # one entry of 0, then a line up to the last
+        setattr(data, f"Segmented{name}PaletteColorLookupTableData", segments.tobytes())
+    data.save_as(tmp_path / "a.dcm")
+    (colours,) = read(tmp_path / "a.dcm")
+    assert np.allclose(colours[..., 0].ravel(), np.arange(256), atol=0.01)
+    assert np.allclose(colours[..., 1].ravel(), np.arange(256) * 128 / 255, atol=0.01)
+    assert not colours[..., 2].any()
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_signed_values_survive_every_lossless_compression(tmp_path, syntax):
+    values = texture(5, shape=(64, 48), top=1 << 12).astype(np.int16) - 2048
+    data = save_dicom(tmp_path / "a.dcm", values, BitsStored=12, HighBit=11)
+    data.compress(syntax, values)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+def lookup(entries, first, bits):
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [len(entries), first, bits], np.asarray(entries, np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    return table
+
+
+def test_a_modality_lut_is_applied_as_pydicom_does(tmp_path):
+    values = texture(6, top=256)
+    entries = np.random.default_rng(0).integers(0, 1 << 16, 256)
+    table = lookup(entries, 0, 16)
+    table.ModalityLUTType = "US"
+    data = save_dicom(tmp_path / "a.dcm", values, ModalityLUTSequence=Sequence([table]))
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], entries[values])
+    assert np.array_equal(apply_modality_lut(values, data), entries[values])
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], 65535 - entries[values])
+
+
+def test_units_as_stored_leave_the_rescale_out(tmp_path):
+    values = texture(7)
+    save_dicom(tmp_path / "a.dcm", values, RescaleSlope="2", RescaleIntercept="-1024")
+    assert np.array_equal(read(tmp_path / "a.dcm", units="stored")[0], values)
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values * 2.0 - 1024)
+
+
+def test_the_window_of_the_header_is_that_of_the_standard(tmp_path):
+    values = texture(8, top=2000)
+    save_dicom(tmp_path / "a.dcm", values, RescaleSlope="1", RescaleIntercept="-1000", WindowCenter=["40", "300"],
+               WindowWidth=["400", "1500"])  # fmt: skip
+    expected = np.clip((values - 1000.0 - 39.5) / 399 + 0.5, 0, 1)  # PS3.3 C.11.2.1.2.1
+    assert np.allclose(read(tmp_path / "a.dcm", header_window=True)[0], expected, atol=1e-6)
+    data = dcmread(tmp_path / "a.dcm")
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.save_as(tmp_path / "b.dcm")
+    assert np.allclose(read(tmp_path / "b.dcm", header_window=True)[0], 1 - expected, atol=1e-6)
+
+
+def test_a_voi_lut_goes_before_the_window(tmp_path):
+    values = texture(9, top=16)
+    entries = np.random.default_rng(1).integers(0, 1024, 16)
+    save_dicom(tmp_path / "a.dcm", values, VOILUTSequence=Sequence([lookup(entries, 0, 10)]), WindowCenter="8",
+               WindowWidth="4")  # fmt: skip
+    assert np.allclose(read(tmp_path / "a.dcm", header_window=True)[0], entries[values] / 1023, atol=1e-6)
+
+
+def test_a_header_without_a_window_is_refused_where_one_is_asked_for(tmp_path):
+    save_dicom(tmp_path / "a.dcm", texture(1))
+    with pytest.raises(Unreadable, match=r"window\.mode=header"):
+        read(tmp_path / "a.dcm", header_window=True)
+
+
+def test_a_header_without_pixels_and_an_unknown_compression_are_named(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", texture(1))
+    del data.PixelData
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="holds no image"):
+        read(tmp_path / "a.dcm")
+    save_dicom(tmp_path / "b.dcm", texture(1))
+    content = (tmp_path / "b.dcm").read_bytes()
+    (tmp_path / "b.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.9.9\0"))
+    with pytest.raises(Unreadable, match="no decoder") as caught:
+        read(tmp_path / "b.dcm")
+    assert caught.value.found == "unknown"

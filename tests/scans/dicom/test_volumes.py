@@ -1,0 +1,156 @@
+"""Volumes from single-slice, enhanced and mosaic files that the tests write."""
+
+import struct
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from synthassay.scans.dicom.header import read_header
+from synthassay.scans.dicom.series import Slice, split_series
+from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.unreadable import Unreadable
+from tests.scans.dicom_files import save_dicom, texture
+
+LIMITS = LimitSpec()
+PLACED = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.5, 0.8], "SliceThickness": 2}
+
+
+def stacks_of(root):
+    paths = sorted(path.name for path in root.iterdir())
+    slices = [Slice(path=path, facts=facts) for path in paths for facts in read_header(root / path, LIMITS).slices]
+    return split_series(slices)
+
+
+def item(**values):
+    data = Dataset()
+    for name, value in values.items():
+        setattr(data, name, value)
+    return data
+
+
+def group(**sequences):
+    return item(**{name: Sequence([values]) for name, values in sequences.items()})
+
+
+def test_single_slices_become_a_volume_in_the_order_of_space(tmp_path):
+    frames = [texture(i, shape=(12, 16)) for i in range(4)]
+    for number, place in enumerate((2, 0, 3, 1)):
+        save_dicom(tmp_path / f"{number}.dcm", frames[place], ImagePositionPatient=[10, 20, 30 + 2 * place], **PLACED,
+                   InstanceNumber=number, RescaleSlope="2", RescaleIntercept="-7")  # fmt: skip
+    (stack,) = stacks_of(tmp_path)
+    volume = read_volume(tmp_path, stack, LIMITS)
+    assert np.array_equal(volume.values, np.stack(frames, axis=2).transpose(1, 0, 2) * 2.0 - 7)
+    assert np.allclose(volume.affine, [[-0.8, 0, 0, -10], [0, -0.5, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]])
+    assert np.allclose(volume.spacing_mm, (0.8, 0.5, 2))
+    assert np.array_equal(read_volume(tmp_path, stack, LIMITS, "stored").values, (volume.values + 7) / 2)
+
+
+def write_enhanced(path, frames, places, **per_frame):
+    own = []
+    for index, z in enumerate(places):
+        content = item(**{name: values[index] for name, values in per_frame.items()})
+        own.append(group(PlanePositionSequence=item(ImagePositionPatient=[0, 0, z]), FrameContentSequence=content))
+    shared = group(
+        PlaneOrientationSequence=item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
+        PixelMeasuresSequence=item(PixelSpacing=[0.5, 0.8], SliceThickness=2),
+    )
+    save_dicom(path, frames[0], PixelData=frames.tobytes(), NumberOfFrames=len(frames),
+               PerFrameFunctionalGroupsSequence=Sequence(own),
+               SharedFunctionalGroupsSequence=Sequence([shared]))  # fmt: skip
+
+
+def test_an_enhanced_file_is_one_volume_or_one_for_each_time(tmp_path):
+    frames = texture(1, shape=(6, 10, 14))
+    write_enhanced(tmp_path / "a.dcm", frames, (4, 0, 2, 0, 4, 2), TemporalPositionIndex=(1, 1, 1, 2, 2, 2))
+    first, second = stacks_of(tmp_path)
+    assert (first.apart, second.apart) == (("time",), ("time",))
+    assert np.array_equal(read_volume(tmp_path, first, LIMITS).values, frames[[1, 2, 0]].transpose(2, 1, 0))
+    assert np.array_equal(read_volume(tmp_path, second, LIMITS).values, frames[[3, 5, 4]].transpose(2, 1, 0))
+    assert np.allclose(first.affine, [[-0.8, 0, 0, 0], [0, -0.5, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+
+
+def test_frames_without_places_are_no_volume(tmp_path):
+    frames = texture(1, shape=(3, 10, 14))
+    save_dicom(tmp_path / "a.dcm", frames[0], PixelData=frames.tobytes(), NumberOfFrames=3,
+               ImagePositionPatient=[0, 0, 0], **PLACED)  # fmt: skip
+    (stack,) = stacks_of(tmp_path)
+    with pytest.raises(Unreadable, match="where its slices lie is not written"):
+        read_volume(tmp_path, stack, LIMITS)
+
+
+def csa_header(normal):
+    """Siemens' private header (CSA2) with the one element that tells the order of the tiles."""
+    values = [f"{value:.8f}".encode() for value in normal] + [b""] * 3
+    content = b"SV10\4\3\2\1" + struct.pack("<2I", 1, 77)
+    content += struct.pack("<64si4s3i", b"SliceNormalVector", 3, b"FD\0\0", 4, len(values), 77)
+    for text in values:
+        padded = text + b"\0" * (-len(text) % 4)
+        content += struct.pack("<4i", len(text), len(text), 77, len(text)) + padded
+    return content + b"\0" * (len(content) % 2)
+
+
+def write_mosaic(path, slices, normal, count=None):
+    """Tiles in a square grid of a picture whose position is written as Siemens does: of a slice of its size."""
+    side, (rows, columns) = int(np.ceil(np.sqrt(len(slices)))), slices[0].shape
+    picture = np.zeros((side * rows, side * columns), np.uint16)
+    for i, one in enumerate(slices):
+        picture[i // side * rows :, i % side * columns :][:rows, :columns] = one
+    corner = [10 - 0.8 * (side - 1) * columns / 2, 20 - 0.5 * (side - 1) * rows / 2, 30]
+    data = save_dicom(path, picture, ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"], ImagePositionPatient=corner,
+                      SpacingBetweenSlices=2, **PLACED)  # fmt: skip
+    data.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+    if count is not None or normal is not None:
+        data.add_new(0x0019100A, "US", len(slices) if count is None else count)
+    if normal is not None:
+        data.add_new(0x00290010, "LO", "SIEMENS CSA HEADER")
+        data.add_new(0x00291010, "OB", csa_header(normal))
+    data.save_as(path)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_the_tiles_of_a_mosaic_are_the_slices_of_a_volume(tmp_path, direction):
+    slices = [texture(i, shape=(8, 10)) for i in range(5)]
+    write_mosaic(tmp_path / "a.dcm", slices, (0, 0, direction))
+    (stack,) = stacks_of(tmp_path)
+    volume = read_volume(tmp_path, stack, LIMITS)
+    in_space = slices if direction == 1 else slices[::-1]
+    assert np.array_equal(volume.values, np.stack(in_space, axis=2).transpose(1, 0, 2))
+    lowest = 30 if direction == 1 else 30 - 4 * 2
+    assert np.allclose(volume.affine, [[-0.8, 0, 0, -10], [0, -0.5, 0, -20], [0, 0, 2, lowest], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(("normal", "count"), [(None, None), (None, 5), ((0, 0, 1), 99), ((1, 0, 0), None)])
+def test_a_mosaic_that_does_not_tell_its_arrangement_is_refused(tmp_path, normal, count):
+    write_mosaic(tmp_path / "a.dcm", [texture(i, shape=(8, 10)) for i in range(5)], normal, count)
+    with pytest.raises(Unreadable, match="arranged is not written") as caught:
+        read_header(tmp_path / "a.dcm", LIMITS)
+    assert (caught.value.field, caught.value.found) == ("ImageType", "MOSAIC")
+
+
+def test_limits_hold_for_the_whole_volume(tmp_path):
+    for number in range(3):
+        save_dicom(tmp_path / f"{number}.dcm", texture(number), ImagePositionPatient=[0, 0, number], **PLACED)
+    (stack,) = stacks_of(tmp_path)
+    with pytest.raises(Unreadable, match=r"limits\.voxels"):
+        read_volume(tmp_path, stack, LimitSpec(voxels=1000))
+
+
+@pytest.mark.parametrize(
+    ("tags", "b_value"),
+    [
+        ({0x00189087: ("FD", 800.0)}, 800.0),
+        ({0x00190010: ("LO", "SIEMENS MR HEADER"), 0x0019100C: ("IS", "1000")}, 1000.0),
+        ({0x00430010: ("LO", "GEMS_PARM_01"), 0x00431039: ("IS", [1000000600, 8, 0, 0])}, 600.0),
+        ({0x20010010: ("LO", "Philips Imaging DD 001"), 0x20011003: ("FL", 500.0)}, 500.0),
+        ({}, None),
+    ],
+)
+def test_b_values_are_found_where_each_vendor_writes_them(tmp_path, tags, b_value):
+    data = save_dicom(tmp_path / "a.dcm", texture(1))
+    for tag, (vr, value) in tags.items():
+        data.add_new(tag, vr, value)
+    data.save_as(tmp_path / "a.dcm")
+    assert read_header(tmp_path / "a.dcm", LIMITS).slices[0].b_value == b_value
