@@ -48,14 +48,14 @@ def test_four_manufacturers_are_read_without_labels(shipped, prepare):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "usual"), [("lgg_mri", 0.906), ("ham10000", 0.868)])
-def test_no_image_stands_under_two_patients(prepare, name, usual):
+def test_no_image_stands_under_two_patients(shipped, prepare, name, usual):
     cohort = prepare(shipped(name), DATA / name)
     table = next(table for table in cohort.tables if table.title == "Images under two patients")
     assert [row[1:] for row in table.rows] == [("0", "0", "0")] * 2
     assert f"usually correlate by {usual}" in table.note
 
 
-def test_hippocampus_volumes_share_one_policy(prepare):
+def test_hippocampus_volumes_share_one_policy(shipped, prepare):
     spec = shipped("nifti", "cohort.slices.min_foreground=0")
     cohort = prepare(spec, DATA / "hippocampus")
     assert len({record.patient_id for record in cohort.records}) == 158
@@ -64,7 +64,7 @@ def test_hippocampus_volumes_share_one_policy(prepare):
     assert [row.path for row in cohort.quarantined if row.field != "file"] == []  # the masks are no scans
 
 
-def test_hippocampus_volumes_whole_around_their_masks(prepare):
+def test_hippocampus_volumes_whole_around_their_masks(shipped, prepare):
     rules = ("dimensions=3", "volume.shape=[32,48,40]", "volume.centre=mask", "volume.spacing_mm=1.0", "bits=16",
              "window.mode=scan")  # fmt: skip
     spec = shipped("nifti", *(f"cohort.{rule}" for rule in rules))

@@ -253,10 +253,15 @@ class CohortSpec(Spec):
                              "where the label is: {label: NAME}")  # fmt: skip
         if not self.label.separator and any(table.several_rows == "list" for table in tables):
             raise ValueError("table.several_rows=list needs label.separator, for example |")
+        return self
+
+    @model_validator(mode="after")
+    def _kind_can_do_it(self) -> Self:
         if self.label.source == "mask" and self.kind == "dicom":
             raise ValueError("label.source=mask is for cohorts of NIfTI volumes or pictures")
-        by_mask = self.needs_mask and self.label.source != "mask"
-        if by_mask and self.kind != "nifti":
+        if self.label.source.startswith("header:") and self.kind != "dicom":
+            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        if self.needs_mask and self.label.source != "mask" and self.kind != "nifti":
             raise ValueError(
                 "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
             )
@@ -266,8 +271,6 @@ class CohortSpec(Spec):
             raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.dimensions == 3 and self.window.mode == "header":
             raise ValueError("window.mode=header is for dimensions=2: the slices of a volume may have several windows")
-        if self.label.source.startswith("header:") and self.kind != "dicom":
-            raise ValueError("label.source=header:... is for cohorts of DICOM files")
         return self
 
 
