@@ -76,6 +76,8 @@ def test_damaged_renamed_and_huge_files_are_refused(tmp_path, scans, read):
         read("big.tif", limits=limits)
     with pytest.raises(Unreadable, match="not a PNG"):
         describe("notes.txt", scans.images_spec(), ())
+    with pytest.raises(Unreadable, match="not a volume"):
+        describe("a.png", scans.images_spec(dimensions=3), ())
 
 
 def test_a_mask_beside_an_image_is_counted_and_must_fit(tmp_path, scans):

@@ -26,6 +26,8 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> Source:
     """
     if not path.lower().endswith(SUFFIXES):
         raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG or TIFF file")
+    if spec.dimensions == 3:
+        raise Unreadable("file", "a picture", "not a volume, as cohort.dimensions=3 asks for")
     mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
     if mask is not None and mask not in known:
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")

@@ -16,7 +16,7 @@ __all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "L
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Group = Literal["site", "device", "view", "sex"]
-VOLUMETRIC = ("nifti",)
+VOLUMETRIC = ("nifti", "images")  # of images, array files
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 # Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
 # https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
