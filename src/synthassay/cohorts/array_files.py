@@ -17,7 +17,7 @@ from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
 from synthassay.cohorts.volumes import images_of
 from synthassay.scans.arrays import ArrayInfo, check_array, list_arrays, read_attributes, read_row, read_texts
-from synthassay.scans.limits import check_size
+from synthassay.scans.limits import check_frames, check_size
 from synthassay.scans.orientation import unstack
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
@@ -73,10 +73,10 @@ def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec:
                 "arrays", f"no array for the {fact}", "an array that cohort.arrays.rows names is not there"
             )
         check_array(arrays[name], spec.limits)
-        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
-        if len(columns[fact]) != info.shape[0]:
-            raise Unreadable("arrays", f"{len(columns[fact])} rows for {info.shape[0]} images",
+        if arrays[name].shape[0] != info.shape[0]:
+            raise Unreadable("arrays", f"{arrays[name].shape[0]} rows for {info.shape[0]} images",
                              f"the array of the {fact} has another length than the images")  # fmt: skip
+        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
     return columns
 
 
@@ -102,6 +102,7 @@ def _stored(path: Path, source: Source, spec: CohortSpec) -> NDArray[Any]:
     info = list_arrays(path)[source.array]
     if source.row is not None:
         return read_row(path, info, source.row)
+    check_frames(info.shape[0], spec.limits)
     count = info.row_values * info.shape[0]
     if count > spec.limits.voxels:
         raise Unreadable("shape", f"{count} values", "more than cohort.limits.voxels")

@@ -19,8 +19,8 @@ from synthassay.scans.unreadable import Unreadable
 LIMIT = "cohort.limits.voxels"
 
 
-def describe(path: str, spec: CohortSpec, known: Collection[str]) -> Source:
-    """A source for one image file; ``known`` are the paths found under the root.
+def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Source, tuple[str, ...]]:
+    """A source for one image file, and its mask if it has one; ``known`` are the paths found under the root.
 
     Raises :class:`Unreadable` for files with another suffix, and where the label needs a mask that is not there.
     """
@@ -31,7 +31,7 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> Source:
     mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
     if mask is not None and mask not in known:
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
-    return Source(path=path, patient=path, study=path, series=path, mask=mask)
+    return Source(path=path, patient=path, study=path, series=path, mask=mask), (mask,) if mask else ()
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
