@@ -24,7 +24,11 @@ from synthassay.scans.unreadable import Unreadable
 
 LIMITS = LimitSpec(file_mib=8, voxels=1 << 22, frames=256, header_mib=1, inflated_mib=32, seconds=20, memory_mib=1024)
 COMMON = {"name": "fuzz", "size": 8, "label": LabelSpec(source="none"), "limits": LIMITS}
-SPECS = {"dicom": DicomSpec(**COMMON), "nifti": NiftiSpec(**COMMON), "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"}))}
+SPECS = {
+    "dicom": DicomSpec(**COMMON),
+    "nifti": NiftiSpec(**COMMON),
+    "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"})),
+}
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",
@@ -151,13 +155,13 @@ def cases(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str,
 
 
 def read(item: tuple[str, bytes]) -> str | Unreadable:
-    """The file as a cohort and as an external set read it: ``images`` where one of them does, else why not."""
+    """The file as a cohort and as an external set read it: ``images``, or why one of them does not."""
     name, content = item
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         outcomes = [_outcome(lambda: _as_cohort(path)), _outcome(lambda: _as_external(path))]
-    return next((o for o in outcomes if isinstance(o, str)), outcomes[0])
+    return next((outcome for outcome in outcomes if isinstance(outcome, Unreadable)), "images")
 
 
 def _outcome(reading: Callable[[], object]) -> str | Unreadable:
@@ -176,7 +180,7 @@ def _as_cohort(path: Path) -> object:
     if name.endswith(".dcm"):
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
-        source, kind = nifti.describe(root, name, SPECS["nifti"], frozenset({name}))[0], "nifti"
+        source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
     else:
         source, kind = photographs.describe(name, SPECS["images"], ())[0], "images"
     images = READERS[kind](root, source, SPECS[kind])
@@ -186,4 +190,6 @@ def _as_cohort(path: Path) -> object:
 
 
 def _as_external(path: Path) -> object:
+    if path.name.endswith(arrays.SUFFIXES):
+        return None  # external sets are not read from array files
     return read_planes(path, ExternalSpec(max_values=LIMITS.voxels), POLICY)

@@ -16,8 +16,6 @@ from synthassay.scans.pictures import SUFFIXES, Picture, read_pictures
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
 
-LIMIT = "cohort.limits.voxels"
-
 
 def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Source, tuple[str, ...]]:
     """A source for one image file, and its mask if it has one; ``known`` are the paths found under the root.
@@ -37,7 +35,7 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Sourc
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The image, or each page of a TIFF, with its mask. Raises :class:`Unreadable`."""
     content = (root / source.path).read_bytes()
-    pictures = read_pictures(io.BytesIO(content), spec.limits.voxels, LIMIT)
+    pictures = read_pictures(io.BytesIO(content), spec.limits)
     masks: Sequence[NDArray[np.bool_] | None] = (
         [None] * len(pictures) if source.mask is None else _masks(root / source.mask, pictures, spec)
     )
@@ -51,7 +49,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
 def _masks(path: Path, pictures: Sequence[Picture], spec: CohortSpec) -> Sequence[NDArray[np.bool_]]:
     try:
         masks = [page.values if page.values.ndim == 2 else page.values.max(axis=2)
-                 for page in read_pictures(path, spec.limits.voxels, LIMIT)]  # fmt: skip
+                 for page in read_pictures(path, spec.limits)]  # fmt: skip
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
     if [mask.shape for mask in masks] != [picture.values.shape[:2] for picture in pictures]:

@@ -1,6 +1,7 @@
 """Headers and pixels of many files, each in a process that it cannot take the run down with."""
 
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 4  # of the readers: raise it when a reader gives other pixels
+FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -62,7 +64,7 @@ def explained(error: BaseException) -> Unreadable:
         return Unreadable("file", "too large", MEMORY)
     if isinstance(error, OSError):
         return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, "a fault of the reader on this file, which should be reported")
+    return Unreadable("file", type(error).__name__, FAULT)
 
 
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,
@@ -89,7 +91,9 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.on_disk, s.mask) if path)) for s in sources]
+    parts = [
+        (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
+    ]
     reading = spec.model_dump(mode="json", include={
         "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
     })  # fmt: skip
@@ -108,6 +112,12 @@ class _PixelReader:
     root: Path
     spec: CohortSpec
     pixels: PixelFile  # each worker's copy opens a file of its own
+
+    def warm_up(self) -> None:
+        """Import what volumes are resampled and cropped with, which takes seconds."""
+        rules = self.spec.volume
+        if self.spec.dimensions == 3 or rules.spacing_mm is not None or rules.oblique == "resample":
+            importlib.import_module("monai.transforms")
 
     def __call__(self, source: Source) -> dict[str, Any] | Unreadable:
         try:

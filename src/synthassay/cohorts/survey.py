@@ -9,7 +9,14 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.copies import without_copies
-from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    SourceStack,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+)
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
@@ -59,14 +66,15 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
+    if spec.kind == "dicom":
+        _sort_series(found, spec)
     found.sources, unmatched = with_path_facts(found.sources, spec)
     _join_tables(found, spec, root)
     found.sources, unwanted = keep(found.sources, spec)
     found.refused += [*unmatched, *unwanted]
     found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
-    if spec.kind == "dicom":
-        _sort_series(found)
+    _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -100,22 +108,27 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
         found.refused += [*refused, *copies]
         return found
-    in_arrays: list[Source] = []
     if isinstance(spec, ImagesSpec):
-        files = [path for path in wanted if path.lower().endswith(arrays.SUFFIXES)]
-        in_arrays, refused = read_headers(root, files, spec, resources, progress) if files else ([], [])
-        wanted = sorted(set(wanted) - set(files))
-        found.refused += refused
+        wanted = _take_arrays(spec, root, wanted, found, resources, progress)
     extras = _describe(spec, root, wanted, paths, found)
-    found.sources = sorted([*in_arrays, *found.sources], key=lambda source: source.path)
+    found.sources.sort(key=lambda source: source.path)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
+
+
+def _take_arrays(spec: ImagesSpec, root: Path, wanted: Sequence[str], found: Survey, resources: Resources,
+                 progress: Progress) -> list[str]:  # fmt: skip
+    """Sources for the array files among ``wanted``; returns the other paths."""
+    files = [path for path in wanted if path.lower().endswith(arrays.SUFFIXES)]
+    if files:
+        found.sources, refused = read_headers(root, files, spec, resources, progress)
+        found.refused += refused
+    return [path for path in wanted if not path.lower().endswith(arrays.SUFFIXES)]
 
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
     """Sources for volumes or pictures; returns the files that belong to them, such as masks and sidecars."""
     folder, known = nifti.NiftiFolder(root, paths, spec), frozenset(paths)
-    in_volumes = spec.kind == "nifti"
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
@@ -133,11 +146,27 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
     return extras
 
 
-def _sort_series(found: Survey) -> None:
+def _sort_series(found: Survey, spec: CohortSpec) -> None:
+    """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
     found.stacks = stacks_of(found.sources)
+    if spec.dimensions == 2:
+        found.sources, refused = without_localisers(found.sources)
+    else:
+        index = spec.volume.index
+        found.sources, refused = volumes_of(found.stacks, index if isinstance(index, int) else None)
+    found.refused += refused
+    if not found.sources:
+        raise UserError(nothing_left(f"none of {len(found.stacks):,} series can be used", found.refused, spec))
+
+
+def _tell_series(found: Survey, spec: CohortSpec) -> None:
+    """The table of series and what a reader should know, with patients as the cohort's table names them."""
+    if not found.stacks:
+        return
+    named = {source.path: source for source in found.sources}
+    found.stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
     found.tables.append(series_table(found.stacks))
-    found.sources, plans = without_localisers(found.sources)
-    found.refused += plans
+    found.notes += told(found.stacks, spec.dimensions == 3 and spec.volume.oblique == "resample")
 
 
 def _check_keywords(spec: DicomSpec) -> None:
