@@ -12,7 +12,7 @@ from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
@@ -23,31 +23,33 @@ FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
-def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
+def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec | ImagesSpec, resources: Resources,
                  progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, and files that are not used.
+    """Headers of DICOM files or of array files in the order of ``paths``, and files that are not used.
 
     They are read again after a kill: they name patients, so nothing of them is kept on the disk.
     """
     progress.start("read headers", len(paths))
     pool = Pool(_HeaderReader(root, spec), worker_count(resources), spec.limits)
-    answers: list[Source | Unreadable | None] = [None] * len(paths)
+    answers: list[list[Source] | Unreadable] = [[] for _ in paths]
     for index, answer in pool.answers(paths):
         answers[index] = answer
         progress.advance()
     progress.finish()
     rows = [answer.row(path) for path, answer in zip(paths, answers, strict=True) if isinstance(answer, Unreadable)]
-    return [answer for answer in answers if isinstance(answer, Source)], rows
+    return [source for answer in answers if isinstance(answer, list) for source in answer], rows
 
 
 @dataclass(frozen=True, slots=True)
 class _HeaderReader:
     root: Path
-    spec: DicomSpec
+    spec: DicomSpec | ImagesSpec
 
-    def __call__(self, path: str) -> Source | Unreadable:
+    def __call__(self, path: str) -> list[Source] | Unreadable:
         try:
-            return dicom_sources.read_source(self.root, path, self.spec)
+            if isinstance(self.spec, DicomSpec):
+                return [dicom_sources.read_source(self.root, path, self.spec)]
+            return array_files.describe(self.root, path, self.spec)
         except BaseException as error:
             return explained(error)
 
