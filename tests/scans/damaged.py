@@ -6,23 +6,31 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from synthassay.cohorts import array_files as array_reader
 from synthassay.cohorts import nifti, photographs
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.reading import READERS, explained
-from synthassay.cohorts.specs import DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
+from synthassay.cohorts.sources import FileImages
+from synthassay.cohorts.specs import ArraySpec, DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
 from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
+from synthassay.scans import arrays
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
 LIMITS = LimitSpec(file_mib=8, voxels=1 << 22, frames=256, header_mib=1, inflated_mib=32, seconds=20, memory_mib=1024)
 COMMON = {"name": "fuzz", "size": 8, "label": LabelSpec(source="none"), "limits": LIMITS}
-SPECS = {"dicom": DicomSpec(**COMMON), "nifti": NiftiSpec(**COMMON), "images": ImagesSpec(**COMMON)}
+SPECS = {
+    "dicom": DicomSpec(**COMMON),
+    "nifti": NiftiSpec(**COMMON),
+    "images": ImagesSpec(**COMMON, arrays=ArraySpec(images="*images")),
+}
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",
@@ -74,6 +82,24 @@ def picture_files() -> dict[str, bytes]:
         image.save(stream, kinds[name.rpartition(".")[2]], **options)
         files[name] = stream.getvalue()
     return files
+
+
+def array_files() -> dict[str, bytes]:
+    """NPZ, plain and compressed, and HDF5, in one piece and in compressed chunks."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (3, 9, 10, 3)).astype(np.uint8)
+    volumes = random.integers(0, 65535, (2, 5, 6, 7)).astype(np.uint16)
+    labels = np.array([[0], [1], [0]], np.uint8)
+    plain, packed, whole, chunked = (io.BytesIO() for _ in range(4))
+    np.savez(plain, train_images=images, train_labels=labels)
+    np.savez_compressed(packed, train_images=volumes)
+    with h5py.File(whole, "w") as file:
+        file["train_images"] = images
+    with h5py.File(chunked, "w") as file:
+        file.create_dataset("a/train_images", data=volumes, chunks=(1, 5, 6, 7), compression="gzip", shuffle=True)
+        file.attrs["site"] = "north"
+    return {"NPZ.npz": plain.getvalue(), "NPZ compressed.npz": packed.getvalue(),
+            "HDF5.h5": whole.getvalue(), "HDF5 chunks.hdf5": chunked.getvalue()}  # fmt: skip
 
 
 class Damage:
@@ -153,13 +179,21 @@ def _as_cohort(path: Path) -> object:
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
         source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
+    elif name.endswith(arrays.SUFFIXES):
+        return [_checked(array_reader.read_images(root, source, SPECS["images"]))
+                for source in array_reader.describe(root, name, SPECS["images"])[:4]]  # fmt: skip
     else:
-        source, kind = photographs.describe(name), "images"
-    images = READERS[kind](root, source, SPECS[kind])
+        source, kind = photographs.describe(name, SPECS["images"], [name]), "images"
+    return _checked(READERS[kind](root, source, SPECS[kind]))
+
+
+def _checked(images: FileImages) -> FileImages:
     assert images.pixels.shape[2:] == (8, 8)
     assert np.isfinite(images.pixels).all()
     return images
 
 
 def _as_external(path: Path) -> object:
+    if path.name.endswith(arrays.SUFFIXES):
+        return None  # external sets are pictures, DICOM or NIfTI
     return read_planes(path, ExternalSpec(max_values=LIMITS.voxels), POLICY)

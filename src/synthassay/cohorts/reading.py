@@ -11,7 +11,7 @@ from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
@@ -47,6 +47,33 @@ class _HeaderReader:
     def __call__(self, path: str) -> Source | Unreadable:
         try:
             return dicom_sources.read_source(self.root, path, self.spec)
+        except BaseException as error:
+            return explained(error)
+
+
+def describe_arrays(root: Path, paths: Sequence[str], spec: ImagesSpec, resources: Resources,
+                    progress: Progress) -> dict[str, list[Source] | Unreadable]:  # fmt: skip
+    """The scans in each array file, or why there are none."""
+    if not paths:
+        return {}
+    progress.start("read headers", len(paths))
+    found: dict[str, list[Source] | Unreadable] = {}
+    pool = Pool(_ArrayDescriber(root, spec), worker_count(resources), spec.limits)
+    for index, answer in pool.answers(paths):
+        found[paths[index]] = answer
+        progress.advance()
+    progress.finish()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayDescriber:
+    root: Path
+    spec: ImagesSpec
+
+    def __call__(self, path: str) -> list[Source] | Unreadable:
+        try:
+            return array_files.describe(self.root, path, self.spec)
         except BaseException as error:
             return explained(error)
 

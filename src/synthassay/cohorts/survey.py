@@ -13,7 +13,7 @@ from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
-from synthassay.cohorts.reading import read_headers
+from synthassay.cohorts.reading import describe_arrays, read_headers
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
@@ -33,6 +33,7 @@ IDENTIFYING = frozenset({
     "ClinicalTrialSubjectReadingID", "AdditionalPatientHistory", "ImageComments",
 })  # fmt: skip
 IDENTIFYING_VRS = frozenset({"PN", "UI", "DA", "DT"})
+Describer = Callable[[str], tuple[list[Source], tuple[str, ...]]]  # a path → its scans, and files that belong to them
 
 
 @dataclass(slots=True)
@@ -100,14 +101,14 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
         found.refused += [*refused, *copies]
         return found
-    extras = _describe(spec, root, wanted, paths, found)
+    describe = _describer(spec, root, wanted, paths, resources, progress)
+    extras = _describe(describe, wanted, found)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
 
 
-def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
+def _describe(describe: Describer, wanted: Sequence[str], found: Survey) -> set[str]:
     """Sources for volumes, pictures or arrays; returns the files that belong to them, such as masks and sidecars."""
-    describe = _describer(spec, root, paths)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
@@ -124,8 +125,8 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
 
 
 def _describer(
-    spec: CohortSpec, root: Path, paths: Sequence[str]
-) -> Callable[[str], tuple[list[Source], tuple[str, ...]]]:
+    spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], resources: Resources, progress: Progress
+) -> Describer:
     """From a path to the scans in the file and the other files that belong to them."""
     if not isinstance(spec, ImagesSpec):
         folder = nifti.NiftiFolder(root, paths, spec)
@@ -136,10 +137,15 @@ def _describer(
 
         return volume
     known = frozenset(paths)
+    files = [path for path in wanted if path.lower().endswith(arrays.SUFFIXES)]
+    in_arrays = describe_arrays(root, files, spec, resources, progress)
 
     def picture_or_arrays(path: str) -> tuple[list[Source], tuple[str, ...]]:
-        if path.lower().endswith(arrays.SUFFIXES):
-            return array_files.describe(root, path, spec), ()
+        if path in in_arrays:
+            scans = in_arrays[path]
+            if isinstance(scans, Unreadable):
+                raise scans
+            return scans, ()
         source = photographs.describe(path, spec, known)
         return [source], (source.mask,) if source.mask else ()
 
