@@ -15,6 +15,7 @@ from synthassay.cohorts.specs import (
     TableSpec,
     WindowSpec,
 )
+from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import digest_of
 
 LISTING = TableSpec(path="t.csv", file="f", label="y", several_rows="list")
@@ -81,6 +82,9 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
     assert digest_of(spec.model_copy(update={"exclude": ("*Roe*", "*.Doe")}).to_key()) != digest_of(key)
 
 
+UNLABELLED = LabelSpec(source="none")
+
+
 def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_key():
     one, two = (TableSpec(path=path, file="f") for path in ("b", "c"))
     keys = [TableSpec(path="a", file="f", also=also).to_key() for also in ({"x": one, "y": two}, {"y": two, "x": one})]
@@ -100,13 +104,16 @@ def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_ke
         (lambda: LabelSpec(names=("a", "b"), values=("1",)), "one value for each name"),
         (lambda: LabelSpec(names=("a",)), "one class"),
         (lambda: LabelSpec(source="mask", names=("a", "b", "c")), "no or two label.names"),
-        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind nifti"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind dicom or nifti"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), slices=SliceSpec(with_mask=True)), "NIfTI"),
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
         (lambda: ImagesSpec(name="x"), "needs table.path"),
         (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(index="mean")), "NIfTI"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(spacing_mm=1)), "dimensions=3"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, dimensions=3, window=WindowSpec(mode="header")), "dimensions=2"),
         (lambda: LabelSpec(names=("a", "b"), values=(("0", "1"), ("1",))), "must not repeat"),
         (
             lambda: TableSpec(path="t", file="f", label="y", also={"b": TableSpec(path="u", file="f", label="z")}),
@@ -131,3 +138,20 @@ def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_ke
 def test_settings_that_contradict_each_other_are_refused(build, message):
     with pytest.raises(ValidationError, match=message):
         build()
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("lung", -1350, 150), ("bone", -500, 1300), ("brain", 0, 80),
+                                                   ("soft_tissue", -150, 250)])  # fmt: skip
+def test_a_window_for_ct_goes_by_its_name(shipped, name, low, high):
+    named = shipped("nifti", f"cohort.window.name={name}").window
+    assert (named.mode, named.low, named.high) == ("fixed", low, high)
+    assert WindowSpec.model_validate_json(named.model_dump_json()) == named
+    with pytest.raises(ValidationError):
+        WindowSpec(name="liver")
+
+
+def test_the_shape_of_an_image_is_that_of_its_dimensions(shipped):
+    settings = {"name": "x", "label": LabelSpec(source="none"), "size": 32}
+    assert NiftiSpec(**settings).image_shape == (32, 32)
+    assert NiftiSpec(**settings, dimensions=3).image_shape == (32, 32, 32)
+    assert shipped("nifti", "cohort.dimensions=3", "cohort.volume.shape=[8,16,24]").image_shape == (8, 16, 24)

@@ -16,7 +16,7 @@ __all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "L
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Group = Literal["site", "device", "view", "sex"]
-VOLUMETRIC = ("nifti",)
+VOLUMETRIC = ("dicom", "nifti")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 # Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
 # https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
@@ -253,10 +253,15 @@ class CohortSpec(Spec):
                              "where the label is: {label: NAME}")  # fmt: skip
         if not self.label.separator and any(table.several_rows == "list" for table in tables):
             raise ValueError("table.several_rows=list needs label.separator, for example |")
+        return self
+
+    @model_validator(mode="after")
+    def _kind_can_do_it(self) -> Self:
         if self.label.source == "mask" and self.kind == "dicom":
             raise ValueError("label.source=mask is for cohorts of NIfTI volumes or pictures")
-        by_mask = self.needs_mask and self.label.source != "mask"
-        if by_mask and self.kind != "nifti":
+        if self.label.source.startswith("header:") and self.kind != "dicom":
+            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        if self.needs_mask and self.label.source != "mask" and self.kind != "nifti":
             raise ValueError(
                 "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
             )
@@ -264,8 +269,8 @@ class CohortSpec(Spec):
             raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
         if self.window.mode == "header" and self.kind != "dicom":
             raise ValueError("window.mode=header is for cohorts of DICOM files")
-        if self.label.source.startswith("header:") and self.kind != "dicom":
-            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        if self.dimensions == 3 and self.window.mode == "header":
+            raise ValueError("window.mode=header is for dimensions=2: the slices of a volume may have several windows")
         return self
 
 
@@ -274,6 +279,9 @@ class DicomSpec(CohortSpec):
 
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
+
+    With ``dimensions=3`` each stack of parallel slices at even distances is one image; ``volume.index`` keeps that
+    number of each series (for example the first b-value), ``null`` all.
 
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
@@ -284,6 +292,15 @@ class DicomSpec(CohortSpec):
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
+
+    @model_validator(mode="after")
+    def _volumes_of_series(self) -> Self:
+        if self.volume.index == "mean":
+            raise ValueError("volume.index=mean is for NIfTI volumes; give a number, or null for all of a series")
+        if self.dimensions == 2 and (self.volume.spacing_mm is not None or self.volume.oblique == "resample"):
+            raise ValueError("DICOM slices are taken as they were scanned: volume.spacing_mm and volume.oblique need "
+                             "dimensions=3")  # fmt: skip
+        return self
 
 
 class NiftiSpec(CohortSpec):

@@ -9,7 +9,14 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.copies import without_copies
-from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    SourceStack,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+)
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
@@ -60,14 +67,15 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
+    if spec.kind == "dicom":
+        _sort_series(found, spec)
     found.sources, unmatched = with_path_facts(found.sources, spec)
     _join_tables(found, spec, root)
     found.sources, unwanted = keep(found.sources, spec)
     found.refused += [*unmatched, *unwanted]
     found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
-    if spec.kind == "dicom":
-        _sort_series(found)
+    _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -152,11 +160,27 @@ def _describer(
     return picture_or_arrays
 
 
-def _sort_series(found: Survey) -> None:
+def _sort_series(found: Survey, spec: CohortSpec) -> None:
+    """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
     found.stacks = stacks_of(found.sources)
+    if spec.dimensions == 2:
+        found.sources, refused = without_localisers(found.sources)
+    else:
+        index = spec.volume.index
+        found.sources, refused = volumes_of(found.stacks, index if isinstance(index, int) else None)
+    found.refused += refused
+    if not found.sources:
+        raise UserError(nothing_left(f"none of {len(found.stacks):,} series can be used", found.refused, spec))
+
+
+def _tell_series(found: Survey, spec: CohortSpec) -> None:
+    """The table of series and what a reader should know, with patients as the cohort's table names them."""
+    if not found.stacks:
+        return
+    named = {source.path: source for source in found.sources}
+    found.stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
     found.tables.append(series_table(found.stacks))
-    found.sources, plans = without_localisers(found.sources)
-    found.refused += plans
+    found.notes += told(found.stacks, spec.dimensions == 3 and spec.volume.oblique == "resample")
 
 
 def _check_keywords(spec: DicomSpec) -> None:
