@@ -63,8 +63,9 @@ def export(order: Order, progress: Progress) -> Path:
     if order.out.exists() and (not order.out.is_dir() or any(order.out.iterdir())):
         raise UserError(f"{order.out} is not an empty folder; choose another one with out=DIR")
     with disk_errors_explained(order.out):
+        order.out.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = order.out / IMAGES
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir()
         rows = list(_written(found, order, folder, progress))
         write_atomically(order.out / LISTED, lambda path: _table(path, rows))
         write_json(order.out / SUMMARY, _summary(found, order))
