@@ -1,5 +1,7 @@
 """The tables about a cohort on the terminal, after ``synthassay prepare``."""
 
+from collections import Counter
+
 from synthassay.cli.text_table import text_table
 from synthassay.records import Cohort, CohortTable
 
@@ -7,8 +9,18 @@ MOST_ROWS = 12  # of one table
 
 
 def cohort_tables(cohort: Cohort) -> str:
-    """Every table that travels with ``cohort``, each cut to its first rows; the report has all of them."""
-    return "\n\n".join(_shown(table) for table in cohort.tables if table.rows)
+    """Every table that travels with ``cohort``, and what was not used, each cut to its first rows.
+
+    The report has all of them.
+    """
+    tables = [*cohort.tables, _quarantine(cohort)]
+    return "\n\n".join(_shown(table) for table in tables if table.rows)
+
+
+def _quarantine(cohort: Cohort) -> CohortTable:
+    reasons = Counter(row.reason for row in cohort.quarantined).most_common()
+    return CohortTable(title="Files that are not used", columns=("Reason", "Files"),
+                       rows=tuple((reason, f"{count:,}") for reason, count in reasons))  # fmt: skip
 
 
 def _shown(table: CohortTable) -> str:
