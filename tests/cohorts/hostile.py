@@ -3,9 +3,12 @@
 import ctypes
 import os
 import signal
+import time
 
 import numpy as np
 
+from synthassay.cohorts.parallel import restart_clock
+from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
 DEADLY = "png/003.png"
@@ -24,6 +27,11 @@ def work(item: object) -> object:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         while True:
             libc.sleep(10)
+    elif item == "slow":  # three files of a volume, each within the limit of LIMITS in test_parallel, not all together
+        for _ in range(3):
+            restart_clock(LimitSpec(seconds=1))
+            time.sleep(0.5)
+        return item
     elif item == "memory":
         return len(np.ones(1 << 31, np.uint8))
     elif item == "killed":

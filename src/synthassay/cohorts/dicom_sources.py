@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from synthassay.cohorts.parallel import restart_clock
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
@@ -68,7 +69,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
 
 
 def _volume(root: Path, stack: Stack, spec: DicomSpec) -> FileImages:
-    volume = read_volume(root, stack, spec.limits, spec.units)
+    volume = read_volume(root, stack, spec.limits, spec.units, lambda: restart_clock(spec.limits))
     content = hashlib.sha256()
     for path in stack.paths:
         with (root / path).open("rb") as stream:
