@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
@@ -52,3 +53,32 @@ def test_four_manufacturers_are_read_without_labels(prepare):
     (series,) = [table for table in cohort.tables if table.title == "Series found"]
     assert sum(int(row[series.columns.index("Series")]) for row in series.rows) == 13
     assert {row[series.columns.index("What it is")] for row in series.rows} == {"volume"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "usual"), [("lgg_mri", 0.906), ("ham10000", 0.868)])
+def test_no_image_stands_under_two_patients(prepare, name, usual):
+    cohort = prepare(shipped(name), DATA / name)
+    table = next(table for table in cohort.tables if table.title == "Images under two patients")
+    assert [row[1:] for row in table.rows] == [("0", "0", "0")] * 2
+    assert f"usually correlate by {usual}" in table.note
+
+
+def test_hippocampus_volumes_share_one_policy(prepare):
+    spec = shipped("nifti", "cohort.slices.min_foreground=0")
+    cohort = prepare(spec, DATA / "hippocampus")
+    assert len({record.patient_id for record in cohort.records}) == 158
+    assert cohort.images.pixels.shape[1:] == (1, 64, 64)
+    assert cohort.policy["taken_from"] == "generator-train"
+    assert [row.path for row in cohort.quarantined if row.field != "file"] == []  # the masks are no scans
+
+
+def test_hippocampus_volumes_whole_around_their_masks(prepare):
+    rules = ("dimensions=3", "volume.shape=[32,48,40]", "volume.centre=mask", "volume.spacing_mm=1.0", "bits=16",
+             "window.mode=scan")  # fmt: skip
+    spec = shipped("nifti", *(f"cohort.{rule}" for rule in rules))
+    cohort = prepare(spec, DATA / "hippocampus")
+    assert cohort.images.pixels.shape == (158, 1, 32, 48, 40)
+    assert cohort.images.pixels.dtype == np.uint16
+    brightest = cohort.images.pixels.max(axis=(1, 2, 3, 4))
+    assert (brightest == 65535).mean() > 0.9  # maxima from 112 to 1.7 million, each scan by its own percentiles

@@ -118,3 +118,20 @@ UNLABELLED = LabelSpec(source="none")
 def test_settings_that_contradict_each_other_are_refused(build, message):
     with pytest.raises(ValidationError, match=message):
         build()
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("lung", -1350, 150), ("bone", -500, 1300), ("brain", 0, 80),
+                                                   ("soft_tissue", -150, 250)])  # fmt: skip
+def test_a_window_for_ct_goes_by_its_name(name, low, high):
+    named = shipped("nifti", f"cohort.window.name={name}").window
+    assert (named.mode, named.low, named.high) == ("fixed", low, high)
+    assert WindowSpec.model_validate_json(named.model_dump_json()) == named
+    with pytest.raises(ValidationError):
+        WindowSpec(name="liver")
+
+
+def test_the_shape_of_an_image_is_that_of_its_dimensions():
+    settings = {"name": "x", "label": LabelSpec(source="none"), "size": 32}
+    assert NiftiSpec(**settings).image_shape == (32, 32)
+    assert NiftiSpec(**settings, dimensions=3).image_shape == (32, 32, 32)
+    assert shipped("nifti", "cohort.dimensions=3", "cohort.volume.shape=[8,16,24]").image_shape == (8, 16, 24)

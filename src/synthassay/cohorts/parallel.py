@@ -49,7 +49,8 @@ def worker_count(resources: Resources) -> int:
 class Pool(Generic[T, R]):
     """``work`` of many items in ``workers`` processes, under the limits of time and memory for each item.
 
-    ``work`` and the items are picklable. Each worker has its own copy of ``work``, which may keep something open.
+    ``work`` and the items are picklable. Each worker has its own copy of ``work``, which may keep something open. Its
+    method ``warm_up``, if it has one, is called in each worker before the first item, without a limit of time.
     """
 
     work: Callable[[T], R]
@@ -175,6 +176,8 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
     _limit_memory(limits.memory_mib << 20)
     _silence()
+    if hasattr(work, "warm_up"):  # what it imports is no file's fault
+        work.warm_up()
     pipe.send(None)
     for item in _received(pipe):
         signal.setitimer(signal.ITIMER_REAL, limits.seconds)

@@ -1,6 +1,7 @@
 """Headers and pixels of many files, each in a process that it cannot take the run down with."""
 
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +107,12 @@ class _PixelReader:
     root: Path
     spec: CohortSpec
     pixels: PixelFile  # each worker's copy opens a file of its own
+
+    def warm_up(self) -> None:
+        """Import what volumes are resampled and cropped with, which takes seconds."""
+        rules = self.spec.volume
+        if self.spec.dimensions == 3 or rules.spacing_mm is not None or rules.oblique == "resample":
+            importlib.import_module("monai.transforms")
 
     def __call__(self, source: Source) -> dict[str, Any] | Unreadable:
         try:

@@ -15,7 +15,7 @@ from synthassay.metrics.card.drift import OTHERS
 from synthassay.metrics.card.pixels import PixelFacts
 from synthassay.metrics.card.subject import FEWEST_PATIENTS, Subject, absent, too_few, valued
 from synthassay.metrics.classification import auroc
-from synthassay.metrics.intervals import cluster_bootstrap, unit_codes
+from synthassay.metrics.intervals import cluster_bootstrap, share_interval, unit_codes
 from synthassay.records import MISSING
 from synthassay.seeding import numpy_generator
 
@@ -41,7 +41,8 @@ def shortcut_rows(subject: Subject, facts: PixelFacts, seed: int) -> Iterator[Ca
                 small = replace(frame, group=f"{column}={name}", n_patients=sizes[name])
                 yield absent(small, too_few(sizes[name]))
         if len(names) < 2:
-            note = f"{len(names)} {column} of at least {FEWEST_PATIENTS} patients; two are needed"
+            found = f"only one {column} has" if names else f"no {column} has"
+            note = f"{found} {FEWEST_PATIENTS} patients or more, and two are needed"
             yield replace(frame, status="insufficient evidence", note=note, n_patients=max(sizes.values()))
             continue
         yield from _told(subject, facts, values, names, frame, seed)
@@ -110,8 +111,9 @@ def _row(
 
     draw = numpy_generator("card", "bootstrap", seed, frame.quantity, frame.group)
     interval = cluster_bootstrap(mean_auroc, units, generator=draw, replicates=REPLICATES, method="percentile")
-    chance = reached[1:].mean(1)
+    value, chance = float(reached[0].mean()), reached[1:].mean(1)
+    interval = share_interval(value, interval, frame.n_patients)  # places that never overlap are not known to be so
     low, high = np.quantile(chance, [0.025, 0.975])
-    row = valued(frame, float(reached[0].mean()), interval.low, interval.high, interval.method)
+    row = valued(frame, value, interval.low, interval.high, interval.method)
     return replace(row, floor=float(chance.mean()), floor_ci_low=float(low), floor_ci_high=float(high),
                    note=interval.note)  # fmt: skip
