@@ -8,7 +8,6 @@ import time
 import numpy as np
 
 from synthassay.cohorts.parallel import restart_clock
-from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
 DEADLY = "png/003.png"
@@ -27,11 +26,6 @@ def work(item: object) -> object:
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         while True:
             libc.sleep(10)
-    elif item == "slow":  # three files of a volume, each within the limit of LIMITS in test_parallel, not all together
-        for _ in range(3):
-            restart_clock(LimitSpec(seconds=1))
-            time.sleep(0.5)
-        return item
     elif item == "memory":
         return len(np.ones(1 << 31, np.uint8))
     elif item == "killed":
@@ -39,6 +33,14 @@ def work(item: object) -> object:
     elif item == "raise":
         raise ValueError("a fault of ours")
     return item * 2
+
+
+def read_slowly(limits):
+    """Three files of a volume, each within the limit of time and all together not."""
+    for _ in range(3):
+        restart_clock(limits)
+        time.sleep(0.6 * limits.seconds)
+    return "read"
 
 
 class DiesOnce:

@@ -82,3 +82,22 @@ def test_hippocampus_volumes_whole_around_their_masks(prepare):
     assert cohort.images.pixels.dtype == np.uint16
     brightest = cohort.images.pixels.max(axis=(1, 2, 3, 4))
     assert (brightest == 65535).mean() > 0.9  # maxima from 112 to 1.7 million, each scan by its own percentiles
+
+
+def test_what_real_headers_carry_is_counted_and_names_of_makers_are_merged(prepare):
+    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    cohort = prepare(spec, DATA / "dicom_vendors")
+    tables = {table.title: {row[0].partition(" (")[0]: row[1:] for row in table.rows} for table in cohort.tables}
+    carried = tables["What the source files carry, by attribute"]
+    assert carried["PatientName"][1:3] == ("Z", "283")
+    assert carried["PatientBirthDate"][1:3] == ("Z", "49")
+    assert carried["private attributes"][2] == "343"
+    assert carried["PatientIdentityRemoved: YES"][2] == "44"
+    merged = tables["Names that were merged"]
+    assert {start: row[0] for start, row in merged.items() if row[1] == "manufacturer"} == {
+        "GE MEDICAL SYSTEMS": "GE", "Philips Medical Systems": "Philips", "SIEMENS": "Siemens",
+        "Siemens HealthCare GmbH": "Siemens", "TOSHIBA": "Toshiba",
+    }  # fmt: skip
+    texts = repr(cohort.tables)
+    assert not any(value in texts for value in ("Dumbledore", "Avasarala", "ROGERS", "19660101", "19800707"))
+    assert {record.field_strength_t for record in cohort.records} == {1.5, 3.0}

@@ -130,13 +130,13 @@ def cases(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str,
 
 
 def read(item: tuple[str, bytes]) -> str | Unreadable:
-    """The file as a cohort and as an external set read it: ``images`` where one of them does, else why not."""
+    """The file as a cohort and as an external set read it: ``images``, or why one of them does not."""
     name, content = item
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         outcomes = [_outcome(lambda: _as_cohort(path)), _outcome(lambda: _as_external(path))]
-    return next((o for o in outcomes if isinstance(o, str)), outcomes[0])
+    return next((outcome for outcome in outcomes if isinstance(outcome, Unreadable)), "images")
 
 
 def _outcome(reading: Callable[[], object]) -> str | Unreadable:
@@ -152,7 +152,7 @@ def _as_cohort(path: Path) -> object:
     if name.endswith(".dcm"):
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
-        source, kind = nifti.describe(root, name, SPECS["nifti"], frozenset({name}))[0], "nifti"
+        source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
     else:
         source, kind = photographs.describe(name), "images"
     images = READERS[kind](root, source, SPECS[kind])

@@ -11,8 +11,6 @@ from synthassay.scans.pictures import SUFFIXES, read_pictures
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
 
-LIMIT = "cohort.limits.voxels"
-
 
 def describe(path: str) -> Source:
     """A source for one image file. Raises :class:`Unreadable` for files with another suffix."""
@@ -24,6 +22,6 @@ def describe(path: str) -> Source:
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The image, or each page of a TIFF. Raises :class:`Unreadable`."""
     content = (root / source.path).read_bytes()
-    pictures = read_pictures(io.BytesIO(content), spec.limits.voxels, LIMIT)
+    pictures = read_pictures(io.BytesIO(content), spec.limits)
     planes = [RawPlane(values=picture.values, frame=index) for index, picture in enumerate(pictures)]
     return finish(planes, spec, hashlib.sha256(content).hexdigest())

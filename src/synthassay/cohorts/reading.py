@@ -9,34 +9,41 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts import dicom_sources, nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 4  # of the readers: raise it when a reader gives other pixels
+FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, and files that are not used.
+                 progress: Progress) -> tuple[list[Source], list[Quarantined], dict[str, Carried]]:  # fmt: skip
+    """Headers of DICOM files in the order of ``paths``, files that are not used, and by path what any carries.
 
     They are read again after a kill: they name patients, so nothing of them is kept on the disk.
     """
     progress.start("read headers", len(paths))
     pool = Pool(_HeaderReader(root, spec), worker_count(resources), spec.limits)
     answers: list[Source | Unreadable | None] = [None] * len(paths)
+    carried: dict[str, Carried] = {}
+    alike: dict[Carried, Carried] = {}  # files of a series carry the same, which then is held once
     for index, answer in pool.answers(paths):
-        answers[index] = answer
+        answers[index], found = (answer, None) if isinstance(answer, Unreadable) else answer
+        if found is not None:
+            carried[paths[index]] = alike.setdefault(found, found)
         progress.advance()
     progress.finish()
     rows = [answer.row(path) for path, answer in zip(paths, answers, strict=True) if isinstance(answer, Unreadable)]
-    return [answer for answer in answers if isinstance(answer, Source)], rows
+    return [answer for answer in answers if isinstance(answer, Source)], rows, carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +51,14 @@ class _HeaderReader:
     root: Path
     spec: DicomSpec
 
-    def __call__(self, path: str) -> Source | Unreadable:
+    def __call__(self, path: str) -> tuple[Source | Unreadable, Carried | None]:
+        carried = None
         try:
-            return dicom_sources.read_source(self.root, path, self.spec)
+            dataset = open_header(self.root / path, self.spec.limits)
+            carried = dicom_sources.carried_by(dataset, path)
+            return dicom_sources.source_of(dataset, path, self.spec), carried
         except BaseException as error:
-            return explained(error)
+            return explained(error), carried
 
 
 def explained(error: BaseException) -> Unreadable:
@@ -61,7 +71,7 @@ def explained(error: BaseException) -> Unreadable:
         return Unreadable("file", "too large", MEMORY)
     if isinstance(error, OSError):
         return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, "a fault of the reader on this file, which should be reported")
+    return Unreadable("file", type(error).__name__, FAULT)
 
 
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,
@@ -89,9 +99,9 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
     parts = [(s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources]
-    reading = spec.model_dump(mode="json", include={
-        "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
-    })  # fmt: skip
+    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
+             "deidentification"}  # fmt: skip
+    reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 

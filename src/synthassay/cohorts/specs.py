@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
+from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.text import known_suffix
 from synthassay.scans.volumes import VolumeSpec
@@ -17,6 +19,8 @@ from synthassay.specs import Spec
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 JoinOn = Literal["file", "series", "study", "patient"]
 GENERIC = re.compile(r"[*?/]*")
+SITE_FROM = r"^(folder:[1-9][0-9]?|[A-Za-z0-9]+)$"
+DEVICE: tuple[DevicePart, ...] = ("manufacturer", "model")
 VOLUMETRIC = ("dicom", "nifti")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 
@@ -211,7 +215,12 @@ class SliceSpec(Spec):
 
 
 class CohortSpec(Spec):
-    """What all cohorts share. ``size`` is rows = columns of the prepared images."""
+    """What all cohorts share. ``size`` is rows = columns of the prepared images.
+
+    ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
+    root, or ``none``; what a table says goes before it. ``merge_sites`` are pairs (from, to), in YAML a mapping: sites
+    that are one place under several names.
+    """
 
     kind: Literal["dicom", "nifti", "images"]
     name: Name
@@ -235,6 +244,14 @@ class CohortSpec(Spec):
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+    site_from: str = Field(default="none", pattern=SITE_FROM)
+    merge_sites: tuple[tuple[str, str], ...] = ()
+    deidentification: DeidentificationSpec = Field(default_factory=DeidentificationSpec)
+
+    @field_validator("merge_sites", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        return tuple(value.items()) if isinstance(value, dict) else value
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -277,7 +294,9 @@ class CohortSpec(Spec):
 
 
 class DicomSpec(CohortSpec):
-    """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
+    """Any folder of DICOM files. ``view_from`` is a DICOM keyword, or ``none``.
+
+    ``device_from`` are the facts of a scanner that make up the device.
 
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
@@ -289,7 +308,8 @@ class DicomSpec(CohortSpec):
     """
 
     kind: Literal["dicom"] = "dicom"
-    site_from: str = "InstitutionName"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     view_from: str = "ViewPosition"
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
@@ -314,6 +334,8 @@ class NiftiSpec(CohortSpec):
     """
 
     kind: Literal["nifti"] = "nifti"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
     @field_validator("channels")
@@ -329,3 +351,10 @@ class ImagesSpec(CohortSpec):
 
     kind: Literal["images"] = "images"
     window: WindowSpec = Field(default=WindowSpec(mode="fixed", low=0, high=255))
+
+    @field_validator("site_from")
+    @classmethod
+    def _no_header(cls, site_from: str) -> str:
+        if site_from != "none" and not site_from.startswith("folder:"):
+            raise ValueError("pictures have no header: site_from is folder:N or none, or map table.site")
+        return site_from

@@ -11,6 +11,8 @@ from synthassay.cohorts.specs import CohortSpec, JoinOn, LabelSpec, TableSpec
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import age_of, clean, sex_of, table_value
+from synthassay.scans.vendors import written_device
+from synthassay.scans.views import view_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,8 +174,8 @@ def _attached(source: Source, row: Row) -> Source:
     study = row.get("study") or (patient if source.study == source.patient else source.study)
     return replace(
         source, patient=patient, study=study, label=row.get("label", source.label) or None,
-        site=clean(row.get("site")) or source.site, device=clean(row.get("device")) or source.device,
-        view=clean(row.get("view")) or source.view, sex=sex_of(row.get("sex")) or source.sex,
+        site=clean(row.get("site")) or source.site, device=written_device(row.get("device")) or source.device,
+        view=view_of(row.get("view")) or source.view, sex=sex_of(row.get("sex")) or source.sex,
         age=_first(age_of(row.get("age")), source.age),
     )  # fmt: skip
 
