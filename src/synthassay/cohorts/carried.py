@@ -23,8 +23,8 @@ class Carried:
     """What one file carries, and of whom. Holds source ids, so it does not leave the room."""
 
     findings: Findings
-    patient: str
-    series: str
+    patient: str | None  # None: a table, which is of many
+    series: str | None
 
 
 def with_findings(carried: Mapping[str, Carried], images: Iterable[Image]) -> dict[str, Carried]:
@@ -41,8 +41,8 @@ class _Count:
 
     def add(self, carried: Carried, files: int) -> None:
         self.files += files
-        self.patients.add(carried.patient)
-        self.series.add(carried.series)
+        self.patients |= {carried.patient} if carried.patient else set()
+        self.series |= {carried.series} if carried.series else set()
 
     @property
     def texts(self) -> tuple[str, str, str]:
@@ -68,7 +68,7 @@ def header_tables(carried: Mapping[str, Carried]) -> list[CohortTable]:
             rows=tuple((one.attribute, one.kind, one.action, *attributes[one].texts) for one in order),
             patients=tuple(len(count.patients) for count in long), note=CODES,
         ),
-    ] if carried else []  # fmt: skip
+    ] if order else []  # fmt: skip
 
 
 def _counted(alike: Counter[Carried], keys: Callable[[Findings], Iterable[_Key]]) -> dict[_Key, _Count]:

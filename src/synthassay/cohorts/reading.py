@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthassay.cohorts import dicom_sources, nifti, photographs
+from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
@@ -20,7 +20,7 @@ from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 4  # of the readers: raise it when a reader gives other pixels
+VERSION = 5  # of the readers: raise it when a reader gives other pixels
 FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
@@ -98,7 +98,9 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources]
+    parts = [
+        (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
+    ]
     asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
              "deidentification"}  # fmt: skip
     reading = spec.model_dump(mode="json", include=asked)
@@ -133,7 +135,8 @@ class _PixelReader:
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    for path in (source.path, source.mask):
+    for path in (source.on_disk, source.mask):
         if path:
             check_size(root / path, spec.limits)
-    return READERS[spec.kind](root, source, spec)
+    read = array_files.read_images if source.array else READERS[spec.kind]
+    return read(root, source, spec)

@@ -13,9 +13,10 @@ from synthassay.scans.findings import Findings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file with scans, or one volume of several, as far as it is known without its pixels.
+    """One scan as far as it is known without its pixels: a file, a row of an array file, or a volume of several files.
 
-    ``path`` is relative to the root.
+    ``path`` is relative to the root. Of a scan in an array file, ``file`` is the path of the file, ``array`` the name
+    of the array and ``row`` the scan's row; ``path`` then goes on inside the file.
     """
 
     path: str
@@ -38,11 +39,19 @@ class Source:
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
     carried: Findings = frozenset()  # about people, of a file whose description is more than its header
     stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
+    file: str = ""
+    array: str = ""
+    row: int | None = None
+
+    @property
+    def on_disk(self) -> str:
+        """Path of the (first) file that holds the scan, relative to the root."""
+        return self.file or self.path
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """All its files; ``path`` is the first."""
-        return (self.path,) if self.stack is None else self.stack.paths
+        """All its files, the first one first."""
+        return (self.on_disk,) if self.stack is None else self.stack.paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

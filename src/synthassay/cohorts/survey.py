@@ -1,13 +1,13 @@
 """What is in a folder: which files are scans of the cohort, and what is known about each before its pixels are read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.copies import without_copies
 from synthassay.cohorts.dicom_series import (
@@ -19,16 +19,18 @@ from synthassay.cohorts.dicom_series import (
     without_localisers,
 )
 from synthassay.cohorts.discovery import CLOSED, discover, selected
+from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec, NiftiSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec, NiftiSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
-from synthassay.cohorts.tables import join, read_table, table_path
+from synthassay.cohorts.tables import join, joins_table, read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
-from synthassay.scans.findings import in_path
+from synthassay.scans import arrays
+from synthassay.scans.findings import Finding, in_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -56,7 +58,10 @@ class Survey:
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
-    """Find the scans, join the table, keep those with a label. Raises :class:`UserError` where none is left."""
+    """Find the scans, ask their paths, join the tables, keep those with a label.
+
+    Raises :class:`UserError` where none is left.
+    """
     paths, refused = discover(root)
     if not paths and not refused:
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
@@ -67,8 +72,12 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
     if spec.kind == "dicom":
         _sort_series(found, spec)
-    _join_table(found, spec, root)
+    found.sources, unmatched = with_path_facts(found.sources, spec)
+    _join_tables(found, spec, root)
+    found.sources, unwanted = keep(found.sources, spec)
+    found.refused += [*unmatched, *unwanted]
     _harmonise(found, spec)
+    found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
     _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
@@ -87,10 +96,8 @@ def nothing_left(what: str, refused: Sequence[Quarantined], spec: CohortSpec) ->
 
 def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resources, progress: Progress) -> Survey:
     found = Survey([])
-    used = set()
-    if spec.table is not None:
-        table = table_path(spec.table, root)
-        used = {table.relative_to(root).as_posix()} if table.is_relative_to(root) else set()
+    tables = [table for part in spec.tables.values() for table in table_paths(part, root)]
+    used = {table.relative_to(root).as_posix() for table in tables if table.is_relative_to(root)}
     wanted = []
     for path in paths:
         if path in used:
@@ -112,24 +119,47 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
 
 
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
-    """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    folder = nifti.NiftiFolder(root, paths, spec) if isinstance(spec, NiftiSpec) else None
+    """Sources for volumes, pictures or arrays; returns the files that belong to them, such as masks and sidecars."""
+    describe = _describer(spec, root, paths)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            if folder is not None:
-                source, belonging = folder.describe(path)
-                extras.update(belonging)
-                masks.add(source.mask)
-            else:
-                source = photographs.describe(path)
-            found.sources.append(source)
-            found.carried[path] = Carried(source.carried | in_path(path), source.patient, source.series)
+            sources, belonging = describe(path)
         except Unreadable as error:
             found.refused.append(error.row(path))
+            continue
+        found.sources += sources
+        one = sources[0]  # of several rows of an array file, which has no header
+        found.carried[path] = Carried(one.carried | in_path(path), one.patient, one.series)
+        extras.update(belonging)
+        masks.update(source.mask for source in sources)
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
+
+
+def _describer(
+    spec: CohortSpec, root: Path, paths: Sequence[str]
+) -> Callable[[str], tuple[list[Source], tuple[str, ...]]]:
+    """From a path to the scans in the file and the other files that belong to them."""
+    if isinstance(spec, NiftiSpec):
+        folder = nifti.NiftiFolder(root, paths, spec)
+
+        def volume(path: str) -> tuple[list[Source], tuple[str, ...]]:
+            source, belonging = folder.describe(path)
+            return [source], belonging
+
+        return volume
+    assert isinstance(spec, ImagesSpec)  # headers of DICOM are read elsewhere
+    known = frozenset(paths)
+
+    def picture_or_arrays(path: str) -> tuple[list[Source], tuple[str, ...]]:
+        if path.lower().endswith(arrays.SUFFIXES):
+            return array_files.describe(root, path, spec), ()
+        source = photographs.describe(path, spec, known)
+        return [source], (source.mask,) if source.mask else ()
+
+    return picture_or_arrays
 
 
 def _sort_series(found: Survey, spec: CohortSpec) -> None:
@@ -173,16 +203,23 @@ def _check_keywords(spec: CohortSpec) -> None:
                             "InstitutionName, or a column of the table.")  # fmt: skip
 
 
-def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
-    if spec.table is None:
-        return
-    labelled = spec.label.source == "table"
-    rows = read_table(spec.table, root, labelled)
-    # A table that names the files of a cohort says which files belong to it; others only add facts.
-    joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
-    found.sources = joined.sources
-    found.refused += joined.refused
-    found.notes += joined.notes
+def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
+    counts = []
+    for name, table in spec.tables.items():
+        labelled = spec.label.source == "table" and table.label is not None
+        carried: set[Finding] = set()
+        rows = read_table(table, root, labelled, spec.limits, carried)
+        found.carried[f"cohort.{name}"] = Carried(frozenset(carried), None, None)
+        # A first table that names the files of a cohort says which files belong to it; others only add facts.
+        needed = labelled or (name == "table" and table.join_on == "file")
+        joined = join(found.sources, rows, table, needed, name=name, separator=spec.label.separator,
+                      recode=spec.recode)  # fmt: skip
+        found.sources = joined.sources
+        found.refused += joined.refused
+        found.notes += joined.notes
+        counts.append(joined.counts)
+    if counts:
+        found.tables.append(joins_table(counts))
 
 
 def _harmonise(found: Survey, spec: CohortSpec) -> None:

@@ -99,11 +99,16 @@ def _principal(train: Matrix, test: Matrix, synthetic: Matrix) -> Sets:
 
 
 def _cells(sets: Sets, seed: int) -> list[NDArray[np.int64]]:
-    """Cell of every row of the three sets; fewer cells than usual where the training rows are fewer points."""
-    cells = min(CELLS, len(np.unique(sets[0], axis=0)))
-    start = int(numpy_generator("C_T cells", seed).integers(2**31))
-    fitted = KMeans(cells, n_init=STARTS, random_state=start).fit(sets[0])
+    """Cell of every row of the three sets."""
+    fitted = _fitted(sets[0], seed)
     return [fitted.predict(part).astype(np.int64) for part in sets]
+
+
+def _fitted(train: Matrix, seed: int) -> KMeans:
+    """The cells; fewer than usual where the training rows are fewer points."""
+    cells = min(CELLS, len(np.unique(train, axis=0)))
+    start = int(numpy_generator("C_T cells", seed).integers(2**31))
+    return KMeans(cells, n_init=STARTS, random_state=start).fit(train)
 
 
 def _statistic(projected: Sets, cell_of: list[NDArray[np.int64]], fresh: Rows, made: Rows) -> CT:

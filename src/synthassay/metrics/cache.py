@@ -1,6 +1,6 @@
 """What all sets of a run share: the real sets, their neighbourhoods, and the floors."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from copy import copy
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -14,9 +14,9 @@ from synthassay.metrics.estimates import Estimates, core_estimates, most_neighbo
 from synthassay.metrics.graph import Keep, described_with
 from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_patient_subset
 from synthassay.metrics.intervals import unit_codes
-from synthassay.metrics.neighbours import SetDescription, describe, enough_neighbours
+from synthassay.metrics.neighbours import SetDescription, Variant, describe, enough_neighbours
 from synthassay.metrics.points import Points, centred_points, checked_tensor, mean_of
-from synthassay.metrics.set_level import Question, set_level_estimates
+from synthassay.metrics.set_level import Question, computations, set_level_estimates
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.split_halves import complementary_halves
 from synthassay.metrics.team import current_team
@@ -24,6 +24,7 @@ from synthassay.records import FeatureSet, content_digest, identity_differences
 from synthassay.seeding import numpy_generator
 
 T = TypeVar("T")
+Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,11 @@ class ReferenceCache:
             return None
         return rows if enough_neighbours(self.control.points.take(rows), most_neighbours(self.spec)) else None
 
-    def floor(self, reference: str, group: Group, n: int) -> Estimates:
+    def floor(self, reference: str, group: Group, n: int, step: Step = lambda: None) -> Estimates:
         """Estimates of ``n`` control images against a reference's group; empty if the control cannot be a floor."""
-        return self.remember(("floor", reference, group, n), lambda: self._floor(reference, group, n))
+        return self.remember(("floor", reference, group, n), lambda: self._floor(reference, group, n, step))
 
-    def _floor(self, reference: str, group: Group, n: int) -> Estimates:
+    def _floor(self, reference: str, group: Group, n: int, step: Step) -> Estimates:
         rows = self.control_rows(group)
         chosen = None if rows is None else self.control.matched(rows, n, "fidelity", "control", self.seed, group.text)
         if chosen is None or not enough_neighbours(self.control.points.take(chosen), most_neighbours(self.spec)):
@@ -152,18 +153,26 @@ class ReferenceCache:
             ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group, real=True)
         )
         real = self.real(reference, group)
-        return self.estimates(synthetic, real, reference, group)
+        return self.estimates(synthetic, real, reference, group, step)
 
-    def estimates(self, synthetic: SetDescription, real: SetDescription, reference: str, group: Group) -> Estimates:
-        """Every estimate of a described set against a described reference."""
+    def estimates(
+        self, synthetic: SetDescription, real: SetDescription, reference: str, group: Group, step: Step = lambda: None
+    ) -> Estimates:
+        """Every estimate of a described set against a described reference, in :func:`steps_of` steps."""
         name, trained_on = frechet_name(self.encoder), reference == TRAIN
         core = core_estimates(synthetic, real, self.spec, name, trained_on=trained_on, team=self.team)
         wanted = asked(self.encoder, reference, group, self.spec)
         question = Question(
             synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed, self.team
         )
-        found = core | set_level_estimates(question, wanted)
+        step()
+        found = core | set_level_estimates(question, wanted, step)
         return {key: found[key] for key in wanted}
+
+
+def steps_of(wanted: Iterable[tuple[str, Variant]]) -> int:
+    """How many times an estimate of ``wanted`` says that it has got further: the core, then each of the others."""
+    return 1 + computations(wanted)
 
 
 def _content(features: FeatureSet) -> str:

@@ -4,7 +4,7 @@ Where one of them does not exist for a set (too few images, a row without direct
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,8 +87,16 @@ COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
 OF_SYNTHETIC = ("vendi", "tail_copies")  # the interval is over the set alone
 
 
-def set_level_estimates(question: Question, wanted: list[tuple[str, Variant]]) -> Estimates:
-    """The estimates of those of ``wanted`` that are metrics of a whole set."""
+def computations(wanted: Iterable[tuple[str, Variant]]) -> int:
+    """How many computations give those of ``wanted`` that are metrics of a whole set."""
+    names = {name for name, _ in wanted}
+    return sum(not names.isdisjoint(group) for group in COMPUTED)
+
+
+def set_level_estimates(
+    question: Question, wanted: list[tuple[str, Variant]], step: Callable[[], None] = lambda: None
+) -> Estimates:
+    """The estimates of those of ``wanted`` that are metrics of a whole set; ``step`` is called after each of them."""
     names = {name for name, _ in wanted}
     found: Estimates = {}
     for group, compute in COMPUTED.items():
@@ -100,8 +108,9 @@ def set_level_estimates(question: Question, wanted: list[tuple[str, Variant]]) -
         except UserError as error:
             reason = no_interval(str(error).splitlines()[0])
             found |= {key: Estimate(None, reason, 0) for key in asked}
-            continue
-        found |= {key: _estimate(key[0], results[key], question) for key in asked}
+        else:
+            found |= {key: _estimate(key[0], results[key], question) for key in asked}
+        step()
     return found
 
 
