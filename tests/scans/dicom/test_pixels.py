@@ -199,8 +199,11 @@ def test_a_voi_lut_goes_before_the_window(tmp_path):
 
 def test_a_header_without_a_window_is_refused_where_one_is_asked_for(tmp_path):
     save_dicom(tmp_path / "a.dcm", texture(1))
-    with pytest.raises(Unreadable, match=r"window\.mode=header"):
+    with pytest.raises(Unreadable, match=r"no window in the header \(cohort\.window\.mode=header"):
         read(tmp_path / "a.dcm", header_window=True)
+    save_dicom(tmp_path / "b.dcm", texture(1), WindowCenter="10", WindowWidth="0")
+    with pytest.raises(Unreadable, match="shows nothing"):
+        read(tmp_path / "b.dcm", header_window=True)
 
 
 def test_a_header_without_pixels_and_an_unknown_compression_are_named(tmp_path):
