@@ -13,7 +13,7 @@ from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
@@ -25,15 +25,16 @@ FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
-def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
+def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec | ImagesSpec, resources: Resources,
                  progress: Progress) -> tuple[list[Source], list[Quarantined], dict[str, Carried]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, files that are not used, and by path what any carries.
+    """Headers of DICOM files or of array files in the order of ``paths``, files that are not used, and by path what
+    any DICOM file carries.
 
     They are read again after a kill: they name patients, so nothing of them is kept on the disk.
     """
     progress.start("read headers", len(paths))
     pool = Pool(_HeaderReader(root, spec), worker_count(resources), spec.limits)
-    answers: list[Source | Unreadable | None] = [None] * len(paths)
+    answers: list[list[Source] | Unreadable] = [[] for _ in paths]
     carried: dict[str, Carried] = {}
     alike: dict[Carried, Carried] = {}  # files of a series carry the same, which then is held once
     for index, answer in pool.answers(paths):
@@ -43,20 +44,22 @@ def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: R
         progress.advance()
     progress.finish()
     rows = [answer.row(path) for path, answer in zip(paths, answers, strict=True) if isinstance(answer, Unreadable)]
-    return [answer for answer in answers if isinstance(answer, Source)], rows, carried
+    return [source for answer in answers if isinstance(answer, list) for source in answer], rows, carried
 
 
 @dataclass(frozen=True, slots=True)
 class _HeaderReader:
     root: Path
-    spec: DicomSpec
+    spec: DicomSpec | ImagesSpec
 
-    def __call__(self, path: str) -> tuple[Source | Unreadable, Carried | None]:
+    def __call__(self, path: str) -> tuple[list[Source] | Unreadable, Carried | None]:
         carried = None
         try:
+            if not isinstance(self.spec, DicomSpec):
+                return array_files.describe(self.root, path, self.spec), None
             dataset = open_header(self.root / path, self.spec.limits)
             carried = dicom_sources.carried_by(dataset, path)
-            return dicom_sources.source_of(dataset, path, self.spec), carried
+            return [dicom_sources.source_of(dataset, path, self.spec)], carried
         except BaseException as error:
             return explained(error), carried
 

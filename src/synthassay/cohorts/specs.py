@@ -20,7 +20,6 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,6
 Group = Literal["site", "device", "view", "sex"]
 SITE_FROM = r"^(folder:[1-9][0-9]?|[A-Za-z0-9]+)$"
 DEVICE: tuple[DevicePart, ...] = ("manufacturer", "model")
-VOLUMETRIC = ("dicom", "nifti")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 # Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
 # https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
@@ -281,8 +280,6 @@ class CohortSpec(Spec):
             raise ValueError(
                 "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
             )
-        if self.dimensions == 3 and self.kind not in VOLUMETRIC:
-            raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
         if self.window.mode == "header" and self.kind != "dicom":
             raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.dimensions == 3 and self.window.mode == "header":

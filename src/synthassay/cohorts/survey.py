@@ -1,7 +1,7 @@
 """What is in a folder: which files are scans of the cohort, and what is known about each before its pixels are read."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,53 +113,43 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
         found.refused += [*refused, *copies]
         return found
+    if isinstance(spec, ImagesSpec):
+        wanted = _take_arrays(spec, root, wanted, found, resources, progress)
     extras = _describe(spec, root, wanted, paths, found)
+    found.sources.sort(key=lambda source: source.path)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
 
 
+def _take_arrays(spec: ImagesSpec, root: Path, wanted: Sequence[str], found: Survey, resources: Resources,
+                 progress: Progress) -> list[str]:  # fmt: skip
+    """Sources for the array files among ``wanted``; returns the other paths."""
+    files = [path for path in wanted if path.lower().endswith(arrays.SUFFIXES)]
+    if files:
+        found.sources, refused, _ = read_headers(root, files, spec, resources, progress)
+        found.refused += refused
+        found.carried |= {path: Carried(in_path(path), None, path) for path in files}  # of many, as tables are
+    return [path for path in wanted if not path.lower().endswith(arrays.SUFFIXES)]
+
+
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
-    """Sources for volumes, pictures or arrays; returns the files that belong to them, such as masks and sidecars."""
-    describe = _describer(spec, root, paths)
+    """Sources for volumes or pictures; returns the files that belong to them, such as masks and sidecars."""
+    folder = nifti.NiftiFolder(root, paths, spec) if isinstance(spec, NiftiSpec) else None
+    known = frozenset(paths)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            sources, belonging = describe(path)
+            source, belonging = photographs.describe(path, spec, known) if folder is None else folder.describe(path)
         except Unreadable as error:
             found.refused.append(error.row(path))
             continue
-        found.sources += sources
-        one = sources[0]  # of several rows of an array file, which has no header
-        found.carried[path] = Carried(one.carried | in_path(path), one.patient, one.series)
+        found.sources.append(source)
+        found.carried[path] = Carried(source.carried | in_path(path), source.patient, source.series)
         extras.update(belonging)
-        masks.update(source.mask for source in sources)
+        masks.add(source.mask)
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
-
-
-def _describer(
-    spec: CohortSpec, root: Path, paths: Sequence[str]
-) -> Callable[[str], tuple[list[Source], tuple[str, ...]]]:
-    """From a path to the scans in the file and the other files that belong to them."""
-    if isinstance(spec, NiftiSpec):
-        folder = nifti.NiftiFolder(root, paths, spec)
-
-        def volume(path: str) -> tuple[list[Source], tuple[str, ...]]:
-            source, belonging = folder.describe(path)
-            return [source], belonging
-
-        return volume
-    assert isinstance(spec, ImagesSpec)  # headers of DICOM are read elsewhere
-    known = frozenset(paths)
-
-    def picture_or_arrays(path: str) -> tuple[list[Source], tuple[str, ...]]:
-        if path.lower().endswith(arrays.SUFFIXES):
-            return array_files.describe(root, path, spec), ()
-        source = photographs.describe(path, spec, known)
-        return [source], (source.mask,) if source.mask else ()
-
-    return picture_or_arrays
 
 
 def _sort_series(found: Survey, spec: CohortSpec) -> None:
