@@ -46,6 +46,17 @@ def test_four_manufacturers_are_read_without_labels(shipped, prepare):
     assert {row[series.columns.index("What it is")] for row in series.rows} == {"volume"}
 
 
+def test_series_of_four_manufacturers_are_volumes(shipped, prepare):
+    rules = ("label.source=none", "table=null", "dimensions=3", "volume.shape=[16,48,48]", "volume.spacing_mm=4")
+    cohort = prepare(shipped("dicom", *(f"cohort.{rule}" for rule in rules)), DATA / "dicom_vendors")
+    assert cohort.images.pixels.shape == (40, 1, 16, 48, 48)
+    assert all(np.allclose(record.spacing_mm, 4, atol=0.01) for record in cohort.records)
+    makers = Counter(device.split()[0] for device in cohort.images.groups["device"].tolist())
+    assert makers == {"GE": 11, "Philips": 6, "Siemens": 22, "Toshiba": 1}
+    assert [row.field for row in cohort.quarantined] == ["file"]  # the table beside the scans
+    assert (cohort.images.pixels.std(axis=(1, 2, 3, 4)) > 1).all()
+
+
 def test_what_real_headers_carry_is_counted_and_names_of_makers_are_merged(shipped, prepare):
     spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
     cohort = prepare(spec, DATA / "dicom_vendors")

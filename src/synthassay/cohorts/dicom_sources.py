@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts.carried import Carried
+from synthassay.cohorts.parallel import restart_clock
 from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
@@ -96,7 +97,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
 
 
 def _volume(root: Path, stack: Stack, spec: DicomSpec) -> FileImages:
-    volume = read_volume(root, stack, spec.limits, spec.units)
+    volume = read_volume(root, stack, spec.limits, spec.units, lambda: restart_clock(spec.limits))
     content = hashlib.sha256()
     for path in stack.paths:
         with (root / path).open("rb") as stream:
