@@ -188,7 +188,7 @@ def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
     counts = []
     for name, table in spec.tables.items():
         labelled = spec.label.source == "table" and table.label is not None
-        rows = read_table(table, root, labelled, spec.limits)
+        rows = read_table(table, root, labelled, spec.limits, name)
         # A first table that names the files of a cohort says which files belong to it; others only add facts.
         needed = labelled or (name == "table" and table.join_on == "file")
         joined = join(found.sources, rows, table, needed, name=name, separator=spec.label.separator,
