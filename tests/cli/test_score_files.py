@@ -80,6 +80,9 @@ def test_it_prints_a_table_and_last_the_path_of_results_that_equal_the_engines(
     shown = capsys.readouterr()
     assert shown.out.splitlines()[-1] == str(out / "results.json")
     assert shown.err.startswith("synthassay score: reading real.npz, synth.npz, control.npz, train.npz")
+    bar = [line for line in shown.err.splitlines() if line.startswith("score synth")]
+    assert bar[0].split()[2].startswith("0%|")
+    assert bar[-1].split()[2].startswith("100%|")
     for part in ("Fréchet distance", "KID (classic)", "95% interval", "Floor", "Against generator-train", "by group"):
         assert part in shown.out
     rows = rows_of(out)

@@ -10,7 +10,7 @@ from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.fidelity import UNKNOWN_TEST, score_fidelity
 from synthassay.metrics.groups import whole_patient_subset
 from synthassay.metrics.specs import FidelitySpec
-from synthassay.records import identity_differences
+from synthassay.records import SilentProgress, identity_differences
 
 SPEC = FidelitySpec(replicates=20, permutations=100, groups=("label", "site"), set_level=())
 BOTH = {"kid", "precision", "recall", "density", "coverage", "precision_k3", "recall_k3"}
@@ -232,3 +232,31 @@ def test_sets_that_cannot_be_compared_are_named(sets, cohort, change):
 def test_an_empty_test_split_is_refused(sets, cohort):
     with pytest.raises(UserError, match="test split is empty"):
         score(cohort.synthetic("gan", 60), sets, test=sets["test"].take(np.zeros(0, np.int64)))
+
+
+class Counted(SilentProgress):
+    """What a bar would have shown."""
+
+    def start(self, what, total, done=0):
+        self.what, self.total, self.steps, self.finished = what, total, [], False
+
+    def advance(self, n=1):
+        self.steps.append(n)
+
+    def finish(self):
+        self.finished = True
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_progress_moves_with_groups_references_and_metrics_and_ends_at_its_total(sets, cohort, known):
+    spec = SPEC.model_copy(update={"set_level": ("vendi", "mifid"), "groups": ("label", "site")})
+    progress = Counted()
+    changes = {"spec": spec, "progress": progress} | ({} if known else {"train": None})
+    score(cohort.synthetic("gan", 120), sets, **changes)  # carries no site: those groups are absent
+    assert progress.what == "score gan"
+    assert sum(progress.steps) == progress.total
+    assert progress.finished
+    # all images and two labels: the core of the set and of its floor, and the set-level metrics of both
+    against_test, against_train = 2 * (3 + 3), 2 * (3 + 1)
+    assert progress.steps.count(1) >= against_test + known * against_train
+    assert min(progress.steps) >= 0

@@ -126,12 +126,6 @@ def test_shares_name_the_feature_that_differs():
     assert sum(share for _, share in shares) == pytest.approx(1.0)
 
 
-def test_few_patients_are_said_to_make_the_interval_too_narrow():
-    real, synthetic = sets()
-    assert "cover" in frd(real, synthetic, real_units=np.repeat(range(30), 4)).interval().method
-    assert "cover" not in frd(real, synthetic).interval().method
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

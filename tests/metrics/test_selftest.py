@@ -13,7 +13,7 @@ from synthassay.metrics.authenticity import Authenticity
 from synthassay.metrics.frechet import FrechetDistance, frechet_distance
 from synthassay.metrics.kid import KernelDistance, kid
 from synthassay.metrics.prdc import prdc
-from synthassay.metrics.selftest import circles, copying, directions, gaussians, limits
+from synthassay.metrics.selftest import circles, copying, directions, gaussians, limits, similarity
 from synthassay.metrics.selftest.checks import Case, Check, Place, exact, on_average, whitened
 from synthassay.metrics.selftest.run import CASES, run_selftest
 
@@ -72,6 +72,16 @@ def test_neighbourhoods_off_by_one_fail(monkeypatch) -> None:
         monkeypatch.setattr(module, "prdc", wider)
     assert {"precision", "recall", "coverage"} <= failures(circles.same_circle)
     assert {"recall", "coverage"} <= failures(circles.dropped_mode)
+
+
+def test_similarity_of_an_image_with_itself_fails(monkeypatch) -> None:
+    def with_itself(pixels, **rest):
+        return similarity_of(np.repeat(pixels[:1], len(pixels), axis=0), **rest)
+
+    similarity_of = similarity.ms_ssim_diversity
+    monkeypatch.setattr(similarity, "ms_ssim_diversity", with_itself)
+    found = [check.passed for check in similarity.similar_images(CPU)]
+    assert found == [True, False, False, False, False]  # only the set of one image is right
 
 
 def test_precision_and_recall_exchanged_fail(monkeypatch) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     **LINE_COMMANDS,
     "selftest": "run cases with a known answer through the metrics, and print expected and found",
     "compare": "one leaderboard from several runs",
+    "export": "one set of a finished run as DICOM or NIfTI files",
     "doctor": "what this machine can do: GPU, decoders, weights, disk",
 }
 
@@ -107,6 +108,22 @@ everything that must agree does (encoder, reference patients, counts, definition
 names the difference; with partial=true it ranks what can be ranked and lists what was refused.
 """
 
+_EXPORT = """\
+usage: synthassay export run=DIR set=NAME format=dicom|nifti out=DIR [modality=MR] [real=true] [store=DIR]
+
+  synthassay export run=runs/demo set=edm format=dicom out=exported
+
+Writes the images of one set of a finished run, pixels unchanged, with what is known of each (label, site, device, view,
+sex, age, split, seed), and their table images.tsv. DICOM files are Secondary Capture; synthetic ones are marked as such
+(Synthetic Data = YES) and UIDs are new. NIfTI files have a JSON sidecar each.
+
+  set=NAME       a generator, a control, an external set, or a split of the real images: generator-train, control-a,
+                 control-b, validation, test, external
+  real=true      needed for images of patients: they are written under pseudonyms, and are patient data all the same
+  modality=MR    written to the DICOM files; a set does not know its own
+  store=DIR      the store of the run, where it is not the folder store beside run=DIR
+"""
+
 _DOCTOR = """\
 usage: synthassay doctor [store.root=DIR]
 
@@ -120,6 +137,8 @@ def help_of(command: str) -> str:
         return _COMPARE
     if command == "doctor":
         return _DOCTOR
+    if command == "export":
+        return _EXPORT
     if command == "selftest":
         return _SELFTEST
     if command not in LINE_COMMANDS:

@@ -68,6 +68,10 @@ def _handler(command: str, rest: Sequence[str]) -> Callable[[list[str]], int]:
         from synthassay.cli.compare import compare_command
 
         return compare_command
+    if command == "export":
+        from synthassay.cli.export import export_command
+
+        return export_command
     if command == "selftest":
         from synthassay.cli.selftest import selftest_command
 

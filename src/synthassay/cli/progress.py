@@ -34,11 +34,12 @@ class BarProgress:
     def start(self, what: str, total: int, done: int = 0) -> None:
         """Begin a bar."""
         self._what, self._last = what, time.monotonic()
+        shown = "".join(c if c.isprintable() else "?" for c in what)  # names of files are untrusted
         moving = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
             initial=done,
-            desc=f"{what:<32}",
+            desc=f"{shown:<32}",
             leave=True,
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}",
@@ -52,6 +53,11 @@ class BarProgress:
         """``n`` more units are done."""
         if self._bar is not None:
             self._bar.update(n)
+
+    def refresh(self) -> None:
+        """Draw the bar again, with the time that has passed."""
+        if (bar := self._bar) is not None:
+            bar.refresh()
 
     def log(self, step: int, **values: float) -> None:
         """Show the values beside the bar and hand them to the tracker."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from synthassay.cli.device import device_of
 from synthassay.cli.feature_files import read_features
 from synthassay.cli.feature_sets import check_disjoint, columns_of, feature_sets, halved, join_notes, read_groups
+from synthassay.cli.progress import SECONDS_BETWEEN_LINES, BarProgress
 from synthassay.cli.result_table import result_text
 from synthassay.cli.score_files import CONTROL, REAL, SYNTHETIC, TRAIN, ScoreOptions, tell
 from synthassay.cli.text_table import say
@@ -21,14 +21,13 @@ from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.closeness import UNKNOWN_TRAINING
 from synthassay.metrics.fidelity import score_fidelity
 from synthassay.metrics.specs import FidelitySpec
-from synthassay.records import FeatureSet, MetricResult
+from synthassay.records import FeatureSet, MetricResult, Progress
 from synthassay.reports.data import CohortSummary, ReportData, SetSummary
 from synthassay.reports.files import write_atomic
 from synthassay.reports.tables import ordered, to_json, to_parquet
 from synthassay.reports.words import clean
 from synthassay.specs import digest_of
 
-SECONDS_BETWEEN_LINES = 10.0
 NO_PATIENTS = (
     "{name} names no patients: each row counts as one, and where a patient has several rows intervals are too narrow; "
     "give the key 'patients' (np.arange(n) if all differ)"
@@ -46,8 +45,10 @@ def score_session(options: ScoreOptions) -> Path:
     sets, remarks, stated = _read(options)
     spec = _spec(options, columns_of(list(sets.values())))
     counts = ", ".join(f"{len(item):,} {role}" for role, item in sets.items())
-    with _still_working(f"scoring {counts} rows of {sets[REAL].features.shape[1]:,} columns on {device}"):
-        results = [_qualified(row, remarks, stated) for row in _score(sets, spec, options.seed, device)]
+    tell(f"scoring {counts} rows of {sets[REAL].features.shape[1]:,} columns on {device} ...")
+    with _shown() as progress:
+        found = _score(sets, spec, options.seed, device, progress)
+    results = [_qualified(row, remarks, stated) for row in found]
     path = _write(_record(results, sets, spec, options.seed), options.out)
     say(clean(f"{sets[SYNTHETIC].name} against {sets[REAL].name}, encoder {sets[REAL].encoder}") + "\n")
     say(result_text(results) + "\n")
@@ -81,13 +82,13 @@ def _spec(options: ScoreOptions, groups: tuple[str, ...]) -> FidelitySpec:
         raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from error
 
 
-def _score(sets: Sets, spec: FidelitySpec, seed: int, device: str) -> list[MetricResult]:
+def _score(sets: Sets, spec: FidelitySpec, seed: int, device: str, progress: Progress) -> list[MetricResult]:
     test, train = sets[REAL], sets.get(TRAIN)
     control = sets[CONTROL] if CONTROL in sets else test.take(np.zeros(0, np.int64))  # of nobody
     cache = ReferenceCache(test=test, control=control, train=train, spec=spec, seed=seed, device=device)
     return score_fidelity(
-        sets[SYNTHETIC], test=test, control=control, train=train, spec=spec, seed=seed, cache=cache
-    )  # fmt: skip
+        sets[SYNTHETIC], test=test, control=control, train=train, spec=spec, seed=seed, cache=cache, progress=progress
+    )
 
 
 def _qualified(row: MetricResult, remarks: Sequence[str], patients_stated: bool) -> MetricResult:
@@ -130,19 +131,19 @@ def _write(data: ReportData, out: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _still_working(text: str) -> Iterator[None]:
-    """Say ``text`` now, and every ten seconds how long the work has taken."""
-    done, start = threading.Event(), time.monotonic()
-    tell(f"{text} ...")
+def _shown() -> Iterator[Progress]:
+    """A bar that is drawn anew every ten seconds, for one step on large sets may take minutes."""
+    done, progress = threading.Event(), BarProgress()
 
     def tick() -> None:
         while not done.wait(SECONDS_BETWEEN_LINES):
-            tell(f"... {time.monotonic() - start:.0f} s")
+            progress.refresh()
 
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
     try:
-        yield
+        yield progress
     finally:
+        progress.finish()
         done.set()
         ticker.join()

@@ -2,13 +2,17 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.volumes import images_of
 from synthassay.scans.dicom.header import DicomHeader, read_header
 from synthassay.scans.dicom.pixels import read_planes
+from synthassay.scans.dicom.series import Stack
+from synthassay.scans.dicom.volumes import read_volume
 from synthassay.scans.text import clean, device_name
 from synthassay.scans.unreadable import Unreadable
 
@@ -40,7 +44,7 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         uid=header.sop_uid, site=clean(header.extra.get(spec.site_from)), view=clean(header.extra.get(spec.view_from)),
         device=device_name(header.manufacturer, header.model), sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, slices=header.slices,
+        modality=header.modality, overlays=header.overlays, slices=header.slices,
     )  # fmt: skip
 
 
@@ -54,8 +58,21 @@ def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | Non
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """All frames of one file in the cohort's units, MONOCHROME1 inverted. Raises :class:`Unreadable`."""
+    """All frames of one file, or one volume, in the cohort's units. Raises :class:`Unreadable`."""
     assert isinstance(spec, DicomSpec)
+    if source.stack is not None:
+        return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
     planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
+
+
+def _volume(root: Path, stack: Stack, spec: DicomSpec) -> FileImages:
+    volume = read_volume(root, stack, spec.limits, spec.units)
+    content = hashlib.sha256()
+    for path in stack.paths:
+        with (root / path).open("rb") as stream:
+            content.update(hashlib.file_digest(stream, "sha256").digest())
+    images = images_of(volume, spec, content.hexdigest())
+    frame = stack.slices[0].facts.frame  # a file may hold the first slices of several volumes
+    return replace(images, planes=tuple(replace(plane, frame=frame) for plane in images.planes))

@@ -1,10 +1,10 @@
 """NIfTI cohorts: who and what a volume is of by its path and the files around it, and its images."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.volumes import images_of
@@ -58,10 +58,7 @@ class NiftiFolder:
         if not pattern:
             mask = self._decathlon.mask(path, suffix)
         else:
-            parts = {"folder": PurePosixPath(path).parent.as_posix(), "name": name, "subject": subject,
-                     "prefix": name.rpartition("_")[0] or name, "session": session}  # fmt: skip
-            filled = re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), pattern)
-            mask = PurePosixPath(filled).as_posix()
+            mask = mask_path(pattern, path, name, subject, session)
         if mask in self._known:
             return mask
         if self._spec.needs_mask:

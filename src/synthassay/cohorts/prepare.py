@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom_series import places_of
+from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
@@ -57,11 +57,11 @@ def prepare_cohort(
 
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
-    they stand for), ``<stem>.quarantine.parquet`` (full paths) and, where images stand under two patients,
-    ``<stem>.doubles.parquet`` (which do), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's pixels
-    map; a call that was killed goes on after the files that it had read. ``trained_on`` are the source ids of the
-    patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what a
-    user can mend.
+    they stand for), ``<stem>.quarantine.parquet`` (full paths), of DICOM files ``<stem>.series.parquet`` (what was made
+    of each series) and, where images stand under two patients, ``<stem>.doubles.parquet`` (which do), all of mode 600.
+    ``workdir`` gets ``pixels.npy``, which the cohort's pixels map; a call that was killed goes on after the files that
+    it had read. ``trained_on`` are the source ids of the patients that an external generator has seen; they become
+    generator-train. Raises :class:`UserError` for what a user can mend.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     asked, spec = spec, without_absent_participants(spec, root)
@@ -83,6 +83,8 @@ def prepare_cohort(
     _check_unique(records)
     found.refused.sort(key=lambda row: (row.path, row.field))
     _write_private(stem, chosen, records, found.refused)
+    if found.stacks:
+        write_series(stem, found.stacks)
     made = _image_set(spec, pixels, records, classes)
     cohort = Cohort(
         name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
@@ -105,7 +107,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks) if spec.dimensions == 2 else {}), spec)
     found.refused += refused
     found.notes += notes
     if not images:

@@ -19,7 +19,9 @@ Intervals: half-sampling of patients on both sides, as for the other neighbour m
 carried on beyond m images, so that a half-sample that covers more than m good images would is not cut off.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ from synthassay.errors import UserError
 from synthassay.metrics.halfsampling import half_sample_interval, half_samples, replicate_radii
 from synthassay.metrics.inputs import Matrix, Rows, checked_rows, distance_tiles
 from synthassay.metrics.intervals import CONFIDENCE, Interval, share_interval
-from synthassay.metrics.points import Features
+from synthassay.metrics.points import Features, row_blocks
 from synthassay.seeding import numpy_generator
 
 HIGHER_IS_BETTER: bool | None = True
@@ -108,6 +110,13 @@ def expected_coverage(others: NDArray[np.int64], limit: int, k: int) -> Matrix:
     i images with j inside, the next is inside with probability (k+j)/(others+1+i).
     """
     sizes, rows = np.unique(others, return_counts=True)
+    return _expected(tuple(sizes.tolist()), tuple(rows.tolist()), limit, k)
+
+
+@lru_cache(maxsize=32)
+def _expected(sizes_with: tuple[int, ...], rows_with: tuple[int, ...], limit: int, k: int) -> Matrix:
+    """The same for ``rows_with`` real images of each of ``sizes_with``; kept, since every set of a run asks for it."""
+    sizes, rows = np.array(sizes_with), np.array(rows_with)
     inside = np.arange(k, dtype=np.float64)
     chance = np.zeros((len(sizes), k))  # of j = 0..k-1 images inside
     chance[:, 0] = 1.0
@@ -119,6 +128,7 @@ def expected_coverage(others: NDArray[np.int64], limit: int, k: int) -> Matrix:
         chance[:, 1:] += moved[:, :-1]
     expected = np.concatenate([[0.0], np.cumsum(growth)])
     expected[:k] = 0.0  # as in the authors' code
+    expected.flags.writeable = False
     return expected
 
 
@@ -159,24 +169,36 @@ def _neighbourhoods(real: Rows, alike: Tensor, kept: Tensor, k: int) -> tuple[Te
 
 def _clipped_at_median(radii: Tensor) -> Tensor:
     """``radii`` ``[R, n]`` (squared) at most the median radius of the rows that are there."""
-    middle = [float(np.median(row[row >= 0].sqrt().cpu().numpy())) ** 2 for row in radii]
-    return torch.minimum(radii, torch.tensor(middle, dtype=radii.dtype, device=radii.device)[:, None])
+    roots = radii.clamp(min=0.0).sqrt().masked_fill(radii < 0, torch.nan).cpu().numpy()
+    middle = torch.from_numpy(np.nanmedian(roots, axis=1) ** 2).to(radii.device)
+    return torch.minimum(radii, middle[:, None])
 
 
 def _density(pairs: _Pairs, limits: Tensor, kept: Tensor, k: int) -> Matrix:
     """``[R]``: mean over the kept points of min(balls that hold it, k)/k; ``limits`` ``[R, n]`` squared radii."""
-    found = np.empty(len(limits))
-    for replicate, limit in enumerate(limits * (1 + TIE)):
-        present = kept[:, replicate]
-        inside = (pairs.squares <= limit[pairs.ball]) & present[pairs.point]
-        found[replicate] = int(torch.bincount(pairs.point[inside]).clamp(max=k).sum()) / (k * int(present.sum()))
-    return found
+    order = pairs.point.argsort(stable=True)
+    by_point = _Pairs(pairs.ball[order], pairs.point[order], pairs.squares[order])
+    held = _held(by_point, by_point.point, torch.le, limits * (1 + TIE), kept, k)
+    return np.asarray(held / (k * kept[:, : len(limits)].sum(dim=0).cpu().numpy()))
 
 
 def _coverage(pairs: _Pairs, radii: Tensor, kept: Tensor, k: int) -> Matrix:
     """``[R]``: mean over the balls of min(kept points inside, k)/k; ``radii`` ``[R, n]``, -1 where there is none."""
-    found = np.empty(len(radii))
-    for replicate, limit in enumerate(radii * (1 - TIE)):
-        inside = (pairs.squares < limit[pairs.ball]) & kept[pairs.point, replicate]
-        found[replicate] = int(torch.bincount(pairs.ball[inside]).clamp(max=k).sum()) / (k * int((limit >= 0).sum()))
+    held = _held(pairs, pairs.ball, torch.lt, radii * (1 - TIE), kept, k)
+    return np.asarray(held / (k * (radii >= 0).sum(dim=1).cpu().numpy()))
+
+
+def _held(
+    pairs: _Pairs, group: Tensor, inside: Callable[[Tensor, Tensor], Tensor], limits: Tensor, kept: Tensor, k: int
+) -> Matrix:
+    """``[R]``: Σ min(kept pairs inside their limit, k) over groups of pairs; ``group`` ``[E]`` is ascending."""
+    sizes = torch.bincount(group)
+    last = sizes.cumsum(dim=0)[sizes > 0] - 1
+    found = np.empty(len(limits))
+    for rows in row_blocks(len(limits), len(group)):
+        counted = inside(pairs.squares[:, None], limits[rows].T.contiguous().index_select(0, pairs.ball))
+        counted &= kept[:, rows].contiguous().index_select(0, pairs.point)
+        upto = counted.T.contiguous().cumsum(dim=1, dtype=torch.int32)[:, last]
+        counts = upto.diff(dim=1, prepend=upto.new_zeros((len(upto), 1)))
+        found[rows] = counts.clamp(max=k).sum(dim=1).cpu().numpy()
     return found

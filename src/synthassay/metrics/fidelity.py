@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.metrics.cache import PreparedSet, ReferenceCache
+from synthassay.metrics.cache import PreparedSet, ReferenceCache, steps_of
 from synthassay.metrics.catalogue import ALSO_TEST, METRICS, TEST, TRAIN, asked, definition
 from synthassay.metrics.closeness import UNKNOWN_TRAINING, closeness_result
 from synthassay.metrics.estimates import Estimate, Estimates, most_neighbours
@@ -20,7 +20,15 @@ from synthassay.metrics.groups import ALL, Group, column_of
 from synthassay.metrics.measured_coverage import coverage_note
 from synthassay.metrics.neighbours import SetDescription, Variant, enough_neighbours
 from synthassay.metrics.specs import FidelitySpec
-from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, FeatureSet, MetricResult, Status, identity
+from synthassay.records import (
+    MIN_PATIENTS_FOR_INFERENCE,
+    FeatureSet,
+    MetricResult,
+    Progress,
+    SilentProgress,
+    Status,
+    identity,
+)
 
 REWARDS_COPYING = "against images that were trained on: rewards copying"
 UNKNOWN_TEST = "it is not known whether test patients were trained on"
@@ -28,20 +36,24 @@ UNKNOWN_TEST = "it is not known whether test patients were trained on"
 
 def score_fidelity(
     subject: FeatureSet, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec,
-    seed: int, cache: ReferenceCache | None = None,
+    seed: int, cache: ReferenceCache | None = None, progress: Progress | None = None,
 ) -> list[MetricResult]:  # fmt: skip
     """All fidelity results of ``subject``, and ``closer_to_train``.
 
     ``test``, ``control`` and ``train`` are real images of disjoint patients; ``train`` is None where it is not known
     who was trained on. ``subject`` and ``control`` are cut to the same number of images by a seeded order of whole
     patients, in each group anew. ``cache`` saves work between sets and must have been made of the same objects.
+    ``progress`` hears of every group, reference and set-level metric (None: nobody does).
     """
     shared = cache or ReferenceCache(test=test, control=control, train=train, spec=spec, seed=seed)
     if not shared.serves(test, control, train) or (shared.spec, shared.seed) != (spec, seed):
         raise ValueError("the reference cache was made for other sets, settings or another seed")
-    scorer = _Scorer(shared, shared.prepare(subject))
+    scorer = _Scorer(shared, shared.prepare(subject), progress or SilentProgress())
     results = [row for reference in (TEST, TRAIN) for row in scorer.against(reference)]
-    return [*results, closeness_result(scorer.subject, shared)]
+    scorer.steps.part(1)
+    results.append(closeness_result(scorer.subject, shared))
+    scorer.steps.finish()
+    return results
 
 
 def closer_to_train(
@@ -65,10 +77,39 @@ class _Selection:
     floor_note: str = ""
 
 
+class _Steps:
+    """Progress over parts of at most so many steps each; what a part turns out not to need is caught up on."""
+
+    def __init__(self, progress: Progress, what: str, total: int) -> None:
+        self.progress, self._left = progress, 0
+        progress.start(what, total)
+
+    def part(self, steps: int) -> None:
+        """Begin the next part."""
+        self.progress.advance(self._left)
+        self._left = steps
+
+    def step(self) -> None:
+        """One step of the part is done."""
+        self._left -= 1
+        self.progress.advance()
+
+    def finish(self) -> None:
+        """End the last part."""
+        self.part(0)
+        self.progress.finish()
+
+
 class _Scorer:
-    def __init__(self, shared: ReferenceCache, subject: PreparedSet) -> None:
+    def __init__(self, shared: ReferenceCache, subject: PreparedSet, progress: Progress) -> None:
         self.shared, self.subject, self.spec = shared, subject, shared.spec
         self._descriptions: dict[tuple[Group, int], SetDescription] = {}
+        total = sum(self._size(reference, group) for reference in shared.references for group in shared.groups)
+        self.steps = _Steps(progress, f"score {subject.features.name}", total + 1)  # closeness is one
+
+    def _size(self, reference: str, group: Group) -> int:
+        """Steps of a group against a reference: of the set, and of its floor."""
+        return 2 * steps_of(asked(self.shared.encoder, reference, group, self.spec))
 
     def against(self, reference: str) -> Iterator[MetricResult]:
         if reference not in self.shared.references:
@@ -78,6 +119,7 @@ class _Scorer:
         for column in missing:
             yield from self._absent(reference, Group(column, "*"), f"the set carries no {column}")
         for group in self.shared.groups:
+            self.steps.part(self._size(reference, group))
             if group.column not in missing:
                 yield from self._group(reference, group)
 
@@ -95,8 +137,10 @@ class _Scorer:
             description = self.shared.described(self.subject, selection.rows, "synthetic", group)
             self._descriptions[group, n] = description
         synthetic, real = self._descriptions[group, n], self.shared.real(reference, group)
-        found = self.shared.estimates(synthetic, real, reference, group)
-        floors: Estimates = {} if selection.floor_note else self.shared.floor(reference, group, n)
+        step, floors = self.steps.step, Estimates()
+        found = self.shared.estimates(synthetic, real, reference, group, step)
+        if not selection.floor_note:
+            floors = self.shared.floor(reference, group, n, step)
         without = selection.floor_note
         if not floors and not without:
             without = f"no floor: {n} control images, cut to the set's number, are of too few patients"

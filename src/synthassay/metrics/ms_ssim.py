@@ -32,6 +32,7 @@ from synthassay.metrics.intervals import (
     t_interval,
     unit_codes,
 )
+from synthassay.metrics.measured_coverage import coverage_note
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, ImageSet, MetricResult, identity
 from synthassay.seeding import numpy_generator
@@ -160,6 +161,8 @@ def _filled(row: MetricResult, made: PairSimilarity, floor: PairSimilarity, conf
     interval, around = made.interval(confidence), floor.interval(confidence)
     descriptive = made.units < MIN_PATIENTS_FOR_INFERENCE
     notes = [interval.note, "neither direction is better: compare with the floor"]
+    if interval.low is not None:
+        notes.append(coverage_note("ms_ssim", "patient-aware", made.units, confidence))
     if not descriptive and floor.units < MIN_PATIENTS_FOR_INFERENCE:
         notes.append(f"the floor is descriptive: it rests on {floor.units} patients")
     return replace(

@@ -4,7 +4,7 @@ Where one of them does not exist for a set (too few images, a row without direct
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from synthassay.metrics.neighbours import VARIANTS, Variant
 from synthassay.metrics.points import Points
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.tail_copies import tail_copies
+from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.vendi import vendi
 
 
@@ -34,6 +35,7 @@ class Question:
     test: Points
     spec: FidelitySpec
     seed: int
+    team: Team = ALONE
 
     def sides(self) -> dict[str, Any]:
         """Both sides as most metrics take them."""
@@ -73,8 +75,8 @@ def _copy_test(q: Question) -> Any:
 COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
     ("clipped_density", "clipped_coverage"): _clipped,
     ("kid_subsets",): _one("kid_subsets", lambda q: kid_subsets(**q.sides(), seed=q.seed)),
-    ("cmmd",): _one("cmmd", lambda q: cmmd(**q.sides())),
-    ("mmd_rbf",): _one("mmd_rbf", lambda q: cmmd(**q.sides())),
+    ("cmmd",): _one("cmmd", lambda q: cmmd(**q.sides(), team=q.team)),
+    ("mmd_rbf",): _one("mmd_rbf", lambda q: cmmd(**q.sides(), team=q.team)),
     ("frechet_infinity",): _one("frechet_infinity", lambda q: frechet_infinity(**q.sides(), seed=q.seed)),
     ("frd",): _one("frd", lambda q: frd(**q.sides())),
     ("vendi",): _one("vendi", lambda q: vendi(q.synthetic.given, units=q.synthetic.units)),
@@ -85,8 +87,16 @@ COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
 OF_SYNTHETIC = ("vendi", "tail_copies")  # the interval is over the set alone
 
 
-def set_level_estimates(question: Question, wanted: list[tuple[str, Variant]]) -> Estimates:
-    """The estimates of those of ``wanted`` that are metrics of a whole set."""
+def computations(wanted: Iterable[tuple[str, Variant]]) -> int:
+    """How many computations give those of ``wanted`` that are metrics of a whole set."""
+    names = {name for name, _ in wanted}
+    return sum(not names.isdisjoint(group) for group in COMPUTED)
+
+
+def set_level_estimates(
+    question: Question, wanted: list[tuple[str, Variant]], step: Callable[[], None] = lambda: None
+) -> Estimates:
+    """The estimates of those of ``wanted`` that are metrics of a whole set; ``step`` is called after each of them."""
     names = {name for name, _ in wanted}
     found: Estimates = {}
     for group, compute in COMPUTED.items():
@@ -98,8 +108,9 @@ def set_level_estimates(question: Question, wanted: list[tuple[str, Variant]]) -
         except UserError as error:
             reason = no_interval(str(error).splitlines()[0])
             found |= {key: Estimate(None, reason, 0) for key in asked}
-            continue
-        found |= {key: _estimate(key[0], results[key], question) for key in asked}
+        else:
+            found |= {key: _estimate(key[0], results[key], question) for key in asked}
+        step()
     return found
 
 

@@ -10,6 +10,7 @@ from synthassay.metrics.selftest.copying import copied_patients, fresh_copied_un
 from synthassay.metrics.selftest.directions import directions
 from synthassay.metrics.selftest.gaussians import by_hand, two_gaussians
 from synthassay.metrics.selftest.limits import disjoint, few_directions, identical, too_wide
+from synthassay.metrics.selftest.similarity import similar_images
 
 CASES: Mapping[str, Case] = {
     "two Gaussians": two_gaussians,
@@ -24,6 +25,7 @@ CASES: Mapping[str, Case] = {
     "1% planted copies": planted_copies,
     "50 patients copied 40 times": copied_patients,
     "fresh, copied, underfitted": fresh_copied_underfitted,
+    "images alike, opposite, unrelated": similar_images,
     "direction of each metric": directions,
 }
 

@@ -41,7 +41,7 @@ class Slice:
     facts: SliceFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stack:
     """Slices that belong together, in order along the normal.
 
@@ -55,6 +55,11 @@ class Stack:
     problem: Unreadable | None = None
     affine: NDArray[np.float64] | None = None
     tilt_degrees: float = 0.0
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files, in the order of its slices."""
+        return tuple(dict.fromkeys(one.path for one in self.slices))
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
