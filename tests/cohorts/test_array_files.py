@@ -5,6 +5,7 @@ import pytest
 from synthassay.cohorts.array_files import describe, note_parts, read_images
 from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import VolumeSpec
 
 BLANK = LabelSpec(source="none")
 
@@ -70,6 +71,21 @@ def test_the_rows_of_an_hdf5_array_can_be_slices_of_one_scan(tmp_path):
     assert [(plane.slice_index, plane.slice_position) for plane in found.planes] == [
         (0, 0.0), (1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3)), (3, 1.0)
     ]  # fmt: skip
+
+
+def test_volumes_stay_volumes_on_request(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=values, pictures=values[:, 0])
+    spec = spec_of(images="images").model_copy(update={"dimensions": 3, "volume": VolumeSpec(shape=(8, 8, 8))})
+    source = describe(tmp_path, "a.npz", spec)[1]
+    found = read_images(tmp_path, source, spec)
+    assert found.pixels.shape == (1, 1, 8, 8, 8)
+    assert np.array_equal(found.pixels[0, 0, 1:7], values[1])
+    assert (found.planes[0].spacing_mm, found.planes[0].orientation) == (None, None)
+    with pytest.raises(Unreadable, match="not a grey volume"):
+        read(tmp_path, spec.model_copy(update={"arrays": ArraySpec(images="pictures")}))
+    with pytest.raises(Unreadable, match=r"spacing_mm needs a file that says its spacing"):
+        read(tmp_path, spec.model_copy(update={"volume": VolumeSpec(spacing_mm=1.0)}))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from synthassay.scans.unreadable import Unreadable
 def read(tmp_path, scans):
     def through(name: str, **changes):
         spec = scans.images_spec(size=20).model_copy(update=changes)
-        return read_images(tmp_path, describe(name, spec, ()), spec).pixels
+        return read_images(tmp_path, describe(name, spec, ())[0], spec).pixels
 
     return through
 
@@ -76,6 +76,8 @@ def test_damaged_renamed_and_huge_files_are_refused(tmp_path, scans, read):
         read("big.tif", limits=limits)
     with pytest.raises(Unreadable, match="not a PNG"):
         describe("notes.txt", scans.images_spec(), ())
+    with pytest.raises(Unreadable, match="not a volume"):
+        describe("a.png", scans.images_spec(dimensions=3), ())
 
 
 def test_a_mask_beside_an_image_is_counted_and_must_fit(tmp_path, scans):
@@ -85,7 +87,8 @@ def test_a_mask_beside_an_image_is_counted_and_must_fit(tmp_path, scans):
     mask = Image.new("L", (20, 20))
     mask.paste(255, (2, 2, 6, 7))
     mask.save(tmp_path / "a_mask.tif")
-    source = describe("a.tif", spec, {"a.tif", "a_mask.tif"})
+    source, belonging = describe("a.tif", spec, {"a.tif", "a_mask.tif"})
+    assert belonging == ("a_mask.tif",)
     assert read_images(tmp_path, source, spec).planes[0].mask_pixels == 20
     with pytest.raises(Unreadable, match="no mask at the place"):
         describe("b.tif", spec, {"a_mask.tif"})

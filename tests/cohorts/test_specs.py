@@ -104,7 +104,6 @@ def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_ke
         (lambda: LabelSpec(names=("a", "b"), values=("1",)), "one value for each name"),
         (lambda: LabelSpec(names=("a",)), "one class"),
         (lambda: LabelSpec(source="mask", names=("a", "b", "c")), "no or two label.names"),
-        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind dicom or nifti"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), slices=SliceSpec(with_mask=True)), "NIfTI"),
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),

@@ -12,11 +12,9 @@ import numpy as np
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from synthassay.cohorts import array_files as array_reader
-from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.reading import READERS, explained
-from synthassay.cohorts.sources import FileImages
 from synthassay.cohorts.specs import ArraySpec, DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
 from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
@@ -29,7 +27,7 @@ COMMON = {"name": "fuzz", "size": 8, "label": LabelSpec(source="none"), "limits"
 SPECS = {
     "dicom": DicomSpec(**COMMON),
     "nifti": NiftiSpec(**COMMON),
-    "images": ImagesSpec(**COMMON, arrays=ArraySpec(images="*images")),
+    "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"})),
 }
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
@@ -84,22 +82,23 @@ def picture_files() -> dict[str, bytes]:
     return files
 
 
-def array_files() -> dict[str, bytes]:
-    """NPZ, plain and compressed, and HDF5, in one piece and in compressed chunks."""
+def array_containers() -> dict[str, bytes]:
+    """NPZ and HDF5 files, plain and compressed, of 8 and 16 bits and floats."""
     random = np.random.default_rng(0)
-    images = random.integers(0, 255, (3, 9, 10, 3)).astype(np.uint8)
-    volumes = random.integers(0, 65535, (2, 5, 6, 7)).astype(np.uint16)
-    labels = np.array([[0], [1], [0]], np.uint8)
-    plain, packed, whole, chunked = (io.BytesIO() for _ in range(4))
-    np.savez(plain, train_images=images, train_labels=labels)
-    np.savez_compressed(packed, train_images=volumes)
-    with h5py.File(whole, "w") as file:
-        file["train_images"] = images
-    with h5py.File(chunked, "w") as file:
-        file.create_dataset("a/train_images", data=volumes, chunks=(1, 5, 6, 7), compression="gzip", shuffle=True)
-        file.attrs["site"] = "north"
-    return {"NPZ.npz": plain.getvalue(), "NPZ compressed.npz": packed.getvalue(),
-            "HDF5.h5": whole.getvalue(), "HDF5 chunks.hdf5": chunked.getvalue()}  # fmt: skip
+    images = {"x_images": random.integers(0, 255, (4, 9, 8), dtype=np.uint8), "x_labels": np.arange(4)[:, None],
+              "y_images": random.random((2, 8, 8, 3), np.float32), "y_labels": np.arange(2)}  # fmt: skip
+    files = {}
+    for name, save in (("stored.npz", np.savez), ("deflated.npz", np.savez_compressed)):
+        stream = io.BytesIO()
+        save(stream, **images)
+        files[name] = stream.getvalue()
+    for name, options in (("plain.h5", {}), ("gzip.h5", {"compression": "gzip", "shuffle": True})):
+        stream = io.BytesIO()
+        with h5py.File(stream, "w") as file:
+            for array, values in images.items():
+                file.create_dataset(array, data=values, **options)
+        files[name] = stream.getvalue()
+    return files
 
 
 class Damage:
@@ -175,19 +174,16 @@ def _outcome(reading: Callable[[], object]) -> str | Unreadable:
 
 def _as_cohort(path: Path) -> object:
     root, name = path.parent, path.name
+    if name.endswith(arrays.SUFFIXES):
+        sources = array_files.describe(root, name, SPECS["images"])
+        return [array_files.read_images(root, source, SPECS["images"]) for source in (sources[0], sources[-1])]
     if name.endswith(".dcm"):
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
         source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
-    elif name.endswith(arrays.SUFFIXES):
-        return [_checked(array_reader.read_images(root, source, SPECS["images"]))
-                for source in array_reader.describe(root, name, SPECS["images"])[:4]]  # fmt: skip
     else:
-        source, kind = photographs.describe(name, SPECS["images"], [name]), "images"
-    return _checked(READERS[kind](root, source, SPECS[kind]))
-
-
-def _checked(images: FileImages) -> FileImages:
+        source, kind = photographs.describe(name, SPECS["images"], ())[0], "images"
+    images = READERS[kind](root, source, SPECS[kind])
     assert images.pixels.shape[2:] == (8, 8)
     assert np.isfinite(images.pixels).all()
     return images
@@ -195,5 +191,5 @@ def _checked(images: FileImages) -> FileImages:
 
 def _as_external(path: Path) -> object:
     if path.name.endswith(arrays.SUFFIXES):
-        return None  # external sets are pictures, DICOM or NIfTI
+        return None  # external sets are not read from array files
     return read_planes(path, ExternalSpec(max_values=LIMITS.voxels), POLICY)

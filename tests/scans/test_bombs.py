@@ -133,13 +133,13 @@ def test_tiff_of_a_large_page_and_of_many_pages():
 
 def test_npz_whose_member_unfolds_too_far():
     stream = io.BytesIO()
-    np.savez_compressed(stream, images=np.zeros((64, 1024, 1024), np.uint8))
+    np.savez_compressed(stream, x_images=np.zeros((64, 1024, 1024), np.uint8))
     assert "cohort.limits" in refusal("bomb.npz", stream.getvalue()).reason
 
 
 def test_npz_whose_member_unfolds_further_than_its_directory_says():
     stream = io.BytesIO()
-    np.savez_compressed(stream, images=np.zeros((2, 1024, 1024), np.uint8))
+    np.savez_compressed(stream, x_images=np.zeros((2, 1024, 1024), np.uint8))
     content = stream.getvalue()
     real = (2 * 1024 * 1024 + 128).to_bytes(4, "little")
     assert content.count(real) >= 1
@@ -151,5 +151,5 @@ def test_npz_whose_member_unfolds_further_than_its_directory_says():
 def test_hdf5_that_claims_what_was_never_written(shape):
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
-        file.create_dataset("images", shape, np.uint8, chunks=(1, 8, 8))
+        file.create_dataset("x_images", shape, np.uint8, chunks=(1, 8, 8))
     assert "cohort.limits" in refusal("bomb.h5", stream.getvalue()).reason

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from synthassay.cohorts.facts import attach
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
+from synthassay.cohorts.volumes import images_of
 from synthassay.scans.arrays import ArrayInfo, check_array, list_arrays, read_attributes, read_row, read_texts
-from synthassay.scans.limits import check_size
+from synthassay.scans.limits import check_frames, check_size
+from synthassay.scans.orientation import unstack
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import Volume
 
 
 def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
@@ -69,33 +73,55 @@ def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec:
                 "arrays", f"no array for the {fact}", "an array that cohort.arrays.rows names is not there"
             )
         check_array(arrays[name], spec.limits)
-        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
-        if len(columns[fact]) != info.shape[0]:
-            raise Unreadable("arrays", f"{len(columns[fact])} rows for {info.shape[0]} images",
+        if arrays[name].shape[0] != info.shape[0]:
+            raise Unreadable("arrays", f"{arrays[name].shape[0]} rows for {info.shape[0]} images",
                              f"the array of the {fact} has another length than the images")  # fmt: skip
+        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
     return columns
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """The image or volume of one row, or all rows as slices. Raises :class:`Unreadable`."""
-    path = root / source.on_disk
-    info = list_arrays(path)[source.array]
-    if source.row is None:
-        if info.row_values * info.shape[0] > spec.limits.voxels:
-            raise Unreadable("shape", f"{info.row_values * info.shape[0]} values", "more than cohort.limits.voxels")
-        stored = np.stack([read_row(path, info, row) for row in range(info.shape[0])])
-        images = list(_values(stored))
-    else:
-        stored = read_row(path, info, source.row)
-        values = _values(stored)
-        images = list(values) if _is_volume(values) else [values]
+    """The picture or volume of one row, or all rows as slices. Raises :class:`Unreadable`."""
+    stored = _stored(root / source.on_disk, source, spec)
+    sha256 = hashlib.sha256(np.ascontiguousarray(stored).tobytes()).hexdigest()
+    values = _values(stored)
+    volume = source.row is None or _is_volume(values)
+    if spec.dimensions == 3:
+        return _whole(values, volume, spec, sha256)
+    images = list(values) if volume else [values]
     last = len(images) - 1
     planes = [
         RawPlane(values=_image(image), frame=index, slice_index=index if last else None,
                  slice_position=index / last if last else None)
         for index, image in enumerate(images)
     ]  # fmt: skip
-    return finish(planes, spec, hashlib.sha256(np.ascontiguousarray(stored).tobytes()).hexdigest())
+    return finish(planes, spec, sha256)
+
+
+def _stored(path: Path, source: Source, spec: CohortSpec) -> NDArray[Any]:
+    info = list_arrays(path)[source.array]
+    if source.row is not None:
+        return read_row(path, info, source.row)
+    check_frames(info.shape[0], spec.limits)
+    count = info.row_values * info.shape[0]
+    if count > spec.limits.voxels:
+        raise Unreadable("shape", f"{count} values", "more than cohort.limits.voxels")
+    return np.stack([read_row(path, info, row) for row in range(info.shape[0])])
+
+
+def _whole(values: NDArray[np.float32], is_volume: bool, spec: CohortSpec, sha256: str) -> FileImages:
+    """A grey volume as it is, cropped or padded; array files do not say how large a voxel is, or how it lies."""
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    if not is_volume or values.ndim != 3:
+        raise Unreadable(
+            "shape", "x".join(map(str, values.shape)), "not a grey volume, as cohort.dimensions=3 asks for"
+        )
+    if spec.volume.spacing_mm is not None:
+        raise Unreadable("spacing", "not stated", "cohort.volume.spacing_mm needs a file that says its spacing")
+    volume = Volume(values=unstack(values, spec.slices.axis), affine=np.eye(4), placed=False)
+    found = images_of(volume, spec, sha256)
+    return replace(found, planes=tuple(replace(plane, spacing_mm=None) for plane in found.planes))
 
 
 def _values(stored: NDArray[Any]) -> NDArray[np.float32]:

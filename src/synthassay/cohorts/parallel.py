@@ -204,6 +204,12 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
         pipe.send(answer)
 
 
+def restart_clock(limits: LimitSpec) -> None:
+    """Gives the item at work the whole limit of time again: a volume of many files has it for each of them."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+
+
 def _received(pipe: Connection) -> Iterator[Any]:
     """Items as they come. A thread takes them in, so that the main process never waits until one is finished."""
     batches: SimpleQueue[list[Any]] = SimpleQueue()

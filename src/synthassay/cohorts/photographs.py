@@ -17,17 +17,19 @@ from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
 
 
-def describe(path: str, spec: CohortSpec, known: Collection[str]) -> Source:
-    """A source for one image file; ``known`` are the paths found under the root.
+def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Source, tuple[str, ...]]:
+    """A source for one image file, and its mask if it has one; ``known`` are the paths found under the root.
 
     Raises :class:`Unreadable` for files with another suffix, and where the label needs a mask that is not there.
     """
     if not path.lower().endswith(SUFFIXES):
         raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG or TIFF file")
+    if spec.dimensions == 3:
+        raise Unreadable("file", "a picture", "not a volume, as cohort.dimensions=3 asks for")
     mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
     if mask is not None and mask not in known:
         raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
-    return Source(path=path, patient=path, study=path, series=path, mask=mask)
+    return Source(path=path, patient=path, study=path, series=path, mask=mask), (mask,) if mask else ()
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:

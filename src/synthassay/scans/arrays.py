@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.scans.limits import LimitSpec
+from synthassay.scans.limits import LimitSpec, check_inflated
 from synthassay.scans.text import table_value
 from synthassay.scans.unreadable import Unreadable
 
@@ -55,9 +55,7 @@ def check_array(info: ArrayInfo, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for an array, or a row of one, that is larger than ``limits``."""
     if info.row_values > limits.voxels:
         raise Unreadable("shape", f"{info.row_values} values", "more than cohort.limits.voxels")
-    size = math.prod(info.shape) * info.dtype.itemsize
-    if size > limits.file_mib << 20:
-        raise Unreadable("shape", f"an array of {size >> 20} MiB", "more than cohort.limits.file_mib")
+    check_inflated(math.prod(info.shape) * info.dtype.itemsize, limits)
 
 
 def read_row(path: Path, info: ArrayInfo, row: int) -> NDArray[Any]:

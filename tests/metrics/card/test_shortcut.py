@@ -61,6 +61,24 @@ def test_one_place_of_enough_patients_is_insufficient_evidence(make_subject):
     assert rows[-1].note == "only one site has 10 patients or more, and two are needed"
 
 
+def test_of_many_places_those_with_the_most_patients_are_told_apart(make_subject, monkeypatch):
+    monkeypatch.setattr(shortcut, "MOST_PLACES", 2)
+    rows = told(make_subject(["A"] * 10 + ["B"] * 14 + ["C"] * 12))
+    assert [(row.group, row.note) for row in rows if row.status == "absent"] == [
+        ("site=A", "not among the 2 with the most patients")
+    ]
+    assert [(row.group, row.against) for row in rows if row.value is not None] == [("site=B", "site=C")]
+
+
+def test_blocks_of_shuffles_do_not_change_what_is_reached(make_subject, monkeypatch):
+    subject = make_subject(TWO)
+    whole = told(subject)
+    monkeypatch.setattr(shortcut, "BLOCK", 1)
+    (one,), (other,) = whole, told(subject)
+    assert other.value == pytest.approx(one.value, abs=1e-6)
+    assert other.floor == pytest.approx(one.floor, abs=1e-6)
+
+
 def test_another_pseudonym_key_gives_the_same_numbers(make_images):
     images = make_images(TWO, brighter="B")
     renamed = replace(images, patients=np.char.add("x", images.patients[::-1])[::-1], content_id="")

@@ -11,6 +11,8 @@ from isal import igzip, isal_zlib
 from synthassay.scans.unreadable import Unreadable
 
 GZIP = b"\x1f\x8b"
+_GZIP_WRAPPER = 31  # zlib's number for a gzip member with its checksum
+_FIRST = 1 << 14  # bytes that nearly always hold the header
 _open: Any = igzip.open  # without types
 _IsalError: Any = isal_zlib.error
 
@@ -20,6 +22,32 @@ def stream_of(content: bytes) -> BinaryIO:
     raw = io.BytesIO(content)
     stream: BinaryIO = _open(raw) if content.startswith(GZIP) else raw
     return stream
+
+
+def inflated(content: bytes, length: int) -> bytes:
+    """At least ``length`` bytes of what ``content`` holds; of gzip no more, inflated at once, which is fastest.
+
+    Where compressed data end after them, their checksum is verified. Raises ``EOFError`` where they end before it.
+    """
+    if not content.startswith(GZIP):
+        return content
+    member = isal_zlib.decompressobj(_GZIP_WRAPPER)
+    data: bytes = member.decompress(content, length)
+    if member.eof and len(data) < length:  # a file of several members, or too short
+        data = stream_of(content).read(length)
+    elif not member.eof and not member.decompress(member.unconsumed_tail, 1) and not member.eof:
+        raise EOFError
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+def beginning(content: bytes, length: int) -> bytes:
+    """The first ``length`` bytes of what ``content`` holds, or fewer where it is shorter."""
+    if not content.startswith(GZIP):
+        return content[:length]
+    first: bytes = isal_zlib.decompressobj(_GZIP_WRAPPER).decompress(content[:_FIRST], length)
+    return first if len(first) == length else stream_of(content).read(length)
 
 
 @contextmanager
