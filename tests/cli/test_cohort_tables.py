@@ -1,5 +1,7 @@
 """What `synthassay prepare` says when it is done."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from synthassay.cli.cohort_tables import MOST_ROWS, cohort_tables
@@ -10,7 +12,8 @@ from tests.features.sets import image_set
 def cohort(**changes):
     """Six images of three patients at two sites."""
     images = image_set(np.zeros((6, 1, 8, 8), np.uint8), np.array(list("aabbcc")))
-    images = images.take(np.arange(6), groups={"site": np.array(list("NNNNS") + [""]), "device": np.array(["X"] * 6)})
+    places = {"site": np.array(["N"] * 4 + ["S", ""]), "device": np.array(["X"] * 6)}
+    images = replace(images, groups=places, content_id="")
     splits = np.array(["generator-train"] * 4 + ["test"] * 2)
     facts = {"name": "c", "label": "l", "positive": 1, "policy": {}, "records": (), "splits": splits}
     return Cohort(images=images, **{**facts, **changes})
