@@ -62,6 +62,11 @@ def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best")
     )  # fmt: skip
 
 
+def nibabel_header(block: bytes) -> Any:
+    """nibabel's own header, which has every field. Raises :class:`Unreadable`."""
+    return _checked(block)[0]
+
+
 def _checked(block: bytes) -> tuple[Any, bool]:
     """nibabel's header of either format and byte order, and whether it is one of a pair."""
     for size, sign in ((int.from_bytes(block[:4], "little"), "<"), (int.from_bytes(block[:4], "big"), ">")):
