@@ -13,6 +13,8 @@ from synthassay.cohorts.specs import CohortSpec, LabelSpec
 from synthassay.cohorts.table_specs import FACTS, JoinOn, TableSpec
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Quarantined
+from synthassay.scans.descriptions import column_findings
+from synthassay.scans.findings import Finding
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.tables import read_frame
 from synthassay.scans.text import table_value
@@ -26,6 +28,7 @@ LEVELS = ("file", "series", "study", "patient")
 DECISIVE = frozenset({"label", "patient"})
 Row = dict[str, str]
 NO_CODES: Recode = {}
+CELLS_LOOKED_AT = 1000  # of a column, for dates and names
 SUFFIX = re.compile(r"\.nii\.gz$|\.[A-Za-z][A-Za-z0-9]{1,4}$")  # not the end of a file called after a UID
 IN_BRACES = re.compile(r"\{([^{}]+)\}")
 FOLDER = "folder"  # of a table that is read from several files: the name of the folder in which each lies
@@ -104,15 +107,20 @@ def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
 
 
 def read_table(
-    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, name: str = "table"
+    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, name: str = "table",
+    carried: set[Finding] | None = None,
 ) -> list[Row]:  # fmt: skip
-    """The mapped columns of every row, as text. ``name`` is the setting that describes the table.
+    """The mapped columns of every row, as text. ``name`` is the setting that describes the table; ``carried`` receives
+    what any of its columns carries about people.
 
     Raises :class:`UserError` naming a column that is not there.
     """
     rows: list[Row] = []
     for path in table_paths(spec, root):
         frame = read_frame(path, spec.sheet, limits.file_mib << 20)
+        if carried is not None:
+            for column in frame.columns:
+                carried |= column_findings(str(column), frame[column].head(CELLS_LOOKED_AT).tolist())
         if FOLDER not in frame.columns:
             frame[FOLDER] = path.parent.name
         wanted = _wanted(spec, frame, path.name, name, label_wanted)
