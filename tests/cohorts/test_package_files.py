@@ -29,7 +29,7 @@ SETTINGS = {"name": "foreign", "size": 8, "label": LabelSpec(source="none")}
 
 def sources_of(root: Path, spec: CohortSpec, paths: list[str], resources: Resources):
     if isinstance(spec, DicomSpec):
-        return read_headers(root, paths, spec, resources, SilentProgress())
+        return read_headers(root, paths, spec, resources, SilentProgress())[:2]
     folder, sources, refused = NiftiFolder(root, paths, spec), [], []
     for path in paths:
         try:

@@ -46,6 +46,36 @@ def test_four_manufacturers_are_read_without_labels(shipped, prepare):
     assert {row[series.columns.index("What it is")] for row in series.rows} == {"volume"}
 
 
+def test_series_of_four_manufacturers_are_volumes(shipped, prepare):
+    rules = ("label.source=none", "table=null", "dimensions=3", "volume.shape=[16,48,48]", "volume.spacing_mm=4")
+    cohort = prepare(shipped("dicom", *(f"cohort.{rule}" for rule in rules)), DATA / "dicom_vendors")
+    assert cohort.images.pixels.shape == (40, 1, 16, 48, 48)
+    assert all(np.allclose(record.spacing_mm, 4, atol=0.01) for record in cohort.records)
+    makers = Counter(device.split()[0] for device in cohort.images.groups["device"].tolist())
+    assert makers == {"GE": 11, "Philips": 6, "Siemens": 22, "Toshiba": 1}
+    assert [row.field for row in cohort.quarantined] == ["file"]  # the table beside the scans
+    assert (cohort.images.pixels.std(axis=(1, 2, 3, 4)) > 1).all()
+
+
+def test_what_real_headers_carry_is_counted_and_names_of_makers_are_merged(shipped, prepare):
+    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    cohort = prepare(spec, DATA / "dicom_vendors")
+    tables = {table.title: {row[0].partition(" (")[0]: row[1:] for row in table.rows} for table in cohort.tables}
+    carried = tables["What the source files carry, by attribute"]
+    assert carried["PatientName"][1:3] == ("Z", "283")
+    assert carried["PatientBirthDate"][1:3] == ("Z", "49")
+    assert carried["private attributes"][2] == "343"
+    assert carried["PatientIdentityRemoved: YES"][2] == "44"
+    merged = tables["Names that were merged"]
+    assert {start: row[0] for start, row in merged.items() if row[1] == "manufacturer"} == {
+        "GE MEDICAL SYSTEMS": "GE", "Philips Medical Systems": "Philips", "SIEMENS": "Siemens",
+        "Siemens HealthCare GmbH": "Siemens", "TOSHIBA": "Toshiba",
+    }  # fmt: skip
+    texts = repr(cohort.tables)
+    assert not any(value in texts for value in ("Dumbledore", "Avasarala", "ROGERS", "19660101", "19800707"))
+    assert {record.field_strength_t for record in cohort.records} == {1.5, 3.0}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "usual"), [("lgg_mri", 0.906), ("ham10000", 0.868)])
 def test_no_image_stands_under_two_patients(shipped, prepare, name, usual):

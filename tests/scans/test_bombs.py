@@ -7,6 +7,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -128,3 +129,27 @@ def test_tiff_of_a_large_page_and_of_many_pages():
     stream, page = io.BytesIO(), Image.new("L", (2, 2))
     page.save(stream, "TIFF", save_all=True, append_images=[page] * 400)
     assert "cohort.limits.frames" in refusal("bomb.tif", stream.getvalue()).reason
+
+
+def test_npz_whose_member_unfolds_too_far():
+    stream = io.BytesIO()
+    np.savez_compressed(stream, x_images=np.zeros((64, 1024, 1024), np.uint8))
+    assert "cohort.limits" in refusal("bomb.npz", stream.getvalue()).reason
+
+
+def test_npz_whose_member_unfolds_further_than_its_directory_says():
+    stream = io.BytesIO()
+    np.savez_compressed(stream, x_images=np.zeros((2, 1024, 1024), np.uint8))
+    content = stream.getvalue()
+    real = (2 * 1024 * 1024 + 128).to_bytes(4, "little")
+    assert content.count(real) >= 1
+    answer = refusal("bomb.npz", content.replace(real, (128 + 64).to_bytes(4, "little")))
+    assert "damaged" in answer.reason
+
+
+@pytest.mark.parametrize("shape", [(1, 60000, 60000), (10**9, 8, 8), (2**40, 2**20, 2**20)])
+def test_hdf5_that_claims_what_was_never_written(shape):
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.create_dataset("x_images", shape, np.uint8, chunks=(1, 8, 8))
+    assert "cohort.limits" in refusal("bomb.h5", stream.getvalue()).reason

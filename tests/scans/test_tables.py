@@ -51,7 +51,7 @@ def test_a_sheet_is_chosen_by_name_or_number_and_formulas_give_their_values(tmp_
         ("t.parquet", b"not parquet", "cannot be read"),
         ("t.csv.gz", b"not gzip", "cannot be read"),
         ("t.csv.gz", gzip.compress(b"a,b\n" * 100, mtime=0)[:-12], "cannot be read"),
-        ("t.csv.gz", gzip.compress(bytes(2 * LIMIT, mtime=0)), r"more than 1 MiB, which is cohort\.limits\.file_mib"),
+        ("t.csv.gz", gzip.compress(bytes(2 * LIMIT), mtime=0), r"more than 1 MiB, which is cohort\.limits\.file_mib"),
         ("t.csv", bytes(2 * LIMIT), r"more than 1 MiB"),
         ("t.csv", b"\xff\xfe\x00", "cannot be read"),
     ],

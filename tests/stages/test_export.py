@@ -2,6 +2,7 @@
 
 import json
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pydicom
@@ -12,6 +13,12 @@ from synthassay.cohorts.prepare import prepare_cohort
 from synthassay.cohorts.specs import DicomSpec, NiftiSpec, TableSpec, WindowSpec
 from synthassay.errors import UserError
 from synthassay.records import Cohort, ImageSet, ScanRecord, SilentProgress
+from synthassay.scans.dicom.header import read_header
+from synthassay.scans.dicom.series import Slice, split_series
+from synthassay.scans.dicom.volumes import read_volume as read_series
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.nifti.volume import NiftiFile, read_volume
+from synthassay.scans.orientation import stack, stack_spacing, upright
 from synthassay.specs import Resources
 from synthassay.stages.export import Order, export
 from synthassay.store.tables import save_cohort, save_images
@@ -21,34 +28,39 @@ SAMPLE, CONTROL, PREPARE = (f"{stage}/{digit * 24}" for stage, digit in
                             (("sample", "a"), ("control", "b"), ("prepare", "c")))  # fmt: skip
 
 
-def image_set(name, origin, dtype=np.uint8, channels=1, **more):
+def image_set(name, origin, dtype=np.uint8, channels=1, depth=(), **more):
     random = np.random.default_rng(len(name))
     ids = np.array([f"{name}-{i:06d}" for i in range(N)])
     groups = {"site": np.array(["north", "south"])[np.arange(N) // 2 % 2], "device": np.full(N, "Siemens Skyra"),
               "sex": np.array(["F", "M", ""])[np.arange(N) // 2 % 3]}  # fmt: skip
+    shape = (N, channels, *depth, SIZE, SIZE)
     return ImageSet(
-        name=name, origin=origin, pixels=random.integers(1, np.iinfo(dtype).max + 1, (N, channels, SIZE, SIZE), dtype),
-        ids=ids, patients=ids[np.arange(N) // 2 * 2], labels=np.arange(N) % 3 - 1, label_names=("no", "yes"),
+        name=name, origin=origin, pixels=random.integers(1, np.iinfo(dtype).max + 1, shape, dtype), ids=ids,
+        patients=ids[np.arange(N) // 2 * 2], labels=np.arange(N) % 3 - 1, label_names=("no", "yes"),
         groups=groups, covariates={"age": np.where(np.arange(N) % 4, 34.0, np.nan).astype(np.float32)}, **more,
     )  # fmt: skip
 
 
-def finished_run(place, images, phantom=None):
-    """A run as the report stage leaves it, with one generated, one control and the real set."""
+def finished_run(place, images, phantom=None, kind="dicom", depth=(), **source):
+    """A run as the report stage leaves it, with one generated, one control and the real set.
+
+    ``source``: what the records say of the real images' sources.
+    """
     save = {SAMPLE: images, CONTROL: image_set("oracle", "control")}
     for folder, each in save.items():
         (place / "store" / folder).mkdir(parents=True)
         save_images(each, place / "store" / folder)
-    real = image_set("real", "real")
-    records = [ScanRecord(scan_id=i, patient_id=p, study_id=f"st-{p}")
+    real = image_set("real", "real", depth=depth)
+    policy = {"size": SIZE, "fit": "crop", "dimensions": 3 if depth else 2}
+    records = [ScanRecord(scan_id=i, patient_id=p, study_id=f"st-{p}", **source)
                for i, p in zip(real.ids.tolist(), real.patients.tolist(), strict=True)]  # fmt: skip
     splits = np.where(np.arange(N) < N // 2, "generator-train", "test")
     (place / "store" / PREPARE).mkdir(parents=True)
-    save_cohort(Cohort(name="toy", images=real, splits=splits, records=records, label="lesion", positive=1, policy={}),
-                place / "store" / PREPARE)  # fmt: skip
+    cohort = Cohort(name="toy", images=real, splits=splits, records=records, label="lesion", positive=1, policy=policy)
+    save_cohort(cohort, place / "store" / PREPARE)
     stages = [{"stage": f.partition("/")[0], "key": f[-24:], "folder": f} for f in (PREPARE, SAMPLE, CONTROL)]
     (place / "run").mkdir()
-    held = {"run_id": "0", "cohort": "0", "spec": {"cohort": {"phantom": phantom}}, "stages": stages}
+    held = {"run_id": "0", "cohort": "0", "spec": {"cohort": {"kind": kind, "phantom": phantom}}, "stages": stages}
     (place / "run" / "run.json").write_text(json.dumps(held))
     return place / "run"
 
@@ -175,3 +187,57 @@ def test_the_command_prints_the_table(tmp_path, capsys):
     assert shown.out.strip() == str(out / "images.tsv")
     assert "100%" in shown.err
     assert len(list((out / "images").iterdir())) == 2 * N
+
+
+SOURCE = {"spacing_mm": (0.5, 0.4, 3.0), "orientation": "coronal", "source_rows": 40, "source_columns": 60}
+
+
+@pytest.mark.parametrize("name", ["edm", "test"])
+def test_spacing_is_what_cutting_and_scaling_left(tmp_path, name):
+    run = finished_run(tmp_path, image_set("edm", "generator"), **SOURCE)
+    table = export(order(run, name, real=True), SilentProgress())
+    data = pydicom.dcmread(table.parent / "images" / "000001.dcm")
+    # The central 40 x 40 pixels of the source became 20 x 20.
+    assert [float(v) for v in data.PixelSpacing] == [1.0, 0.8]
+    assert data.SliceThickness == 3
+    assert not data.PatientOrientation  # a DICOM slice keeps its own order of rows and columns
+
+
+def test_slices_of_nifti_files_keep_spacing_and_plane(tmp_path):
+    run = finished_run(tmp_path, image_set("edm", "generator"), kind="nifti", **SOURCE)
+    table = export(order(run, format="nifti"), SilentProgress())
+    image = nibabel.load(table.parent / "images" / "000001.nii.gz")
+    assert nibabel.aff2axcodes(image.affine) == ("L", "I", "A")
+    assert image.header.get_zooms() == pytest.approx((0.8, 1.0, 3.0))
+
+
+def test_sets_that_others_made_have_no_spacing(tmp_path):
+    run = finished_run(tmp_path, image_set("theirs", "external"), **SOURCE)
+    table = export(order(run, "theirs"), SilentProgress())
+    data = pydicom.dcmread(table.parent / "images" / "000001.dcm")
+    assert "PixelSpacing" not in data
+    assert (data.SyntheticData, data.ContributingEquipmentSequence[0].Manufacturer) == ("YES", "unknown")
+
+
+@pytest.mark.parametrize("format", ["dicom", "nifti"])
+def test_volumes_come_back_with_voxels_and_spacing(tmp_path, format):
+    images = image_set("edm", "generator", depth=(4,))
+    run = finished_run(tmp_path, images, depth=(4,), **SOURCE)
+    folder = export(order(run, format=format), SilentProgress()).parent / "images"
+    first = sorted(path for path in folder.iterdir() if path.name.startswith("000001") and path.suffix != ".json")
+    if format == "nifti":
+        volume = read_volume(NiftiFile(first[0].read_bytes()), LimitSpec())
+    else:
+        facts = [(path.name, read_header(path, LimitSpec()).slices[0]) for path in first]
+        (series,) = split_series([Slice(path=path, facts=fact) for path, fact in facts])
+        volume = read_series(folder, series, LimitSpec())
+    volume = upright(volume)
+    assert np.array_equal(stack(volume.values, "coronal"), images.pixels[0, 0])
+    assert stack_spacing(volume, "coronal") == pytest.approx((0.5, 0.4, 3.0))
+
+
+def test_volumes_that_lie_nowhere_are_no_dicom_series(tmp_path):
+    run = finished_run(tmp_path, image_set("edm", "generator", depth=(4,)), depth=(4,))
+    with pytest.raises(UserError, match="format=nifti"):
+        export(order(run), SilentProgress())
+    assert not (tmp_path / "out").exists()

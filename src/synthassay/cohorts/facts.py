@@ -10,6 +10,8 @@ from synthassay.cohorts.specs import CohortSpec
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import age_of, clean, sex_of
+from synthassay.scans.vendors import written_device
+from synthassay.scans.views import view_of
 
 Recode = Mapping[Any, Mapping[str, str]]  # by the name of a fact
 
@@ -26,7 +28,7 @@ def attach(source: Source, facts: Mapping[str, str], recode: Recode) -> Source:
     return replace(
         source, patient=patient, study=study, series=said.get("series") or source.series,
         label=said.get("label", source.label), site=clean(said.get("site")) or source.site,
-        device=clean(said.get("device")) or source.device, view=clean(said.get("view")) or source.view,
+        device=written_device(said.get("device")) or source.device, view=view_of(said.get("view")) or source.view,
         sex=sex_of(said.get("sex")) or source.sex, age=source.age if age is None else age,
     )  # fmt: skip
 
@@ -61,7 +63,8 @@ def keep(sources: Sequence[Source], spec: CohortSpec) -> tuple[list[Source], lis
     """
     kept, refused = list(sources), []
     for fact, values in spec.keep.items():
-        left = [source for source in kept if getattr(source, fact) in values]
+        wanted = {*values, *map(view_of, values)} if fact == "view" else {*values}
+        left = [source for source in kept if getattr(source, fact) in wanted]
         if kept and not left:
             shown = ", ".join(map(repr, values))
             raise UserError(f"cohort.keep.{fact} leaves none of {len(kept):,} scans: none has one of {shown}.\n"

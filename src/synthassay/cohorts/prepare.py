@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts import volumes
+from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
@@ -29,7 +31,9 @@ from synthassay.cohorts.tables import without_absent_participants
 from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.scans.burned_in import check_installed
 from synthassay.scans.text import age_band
+from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
 
 __all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]
@@ -63,6 +67,8 @@ def prepare_cohort(
     it had read. ``trained_on`` are the source ids of the patients that an external generator has seen; they become
     generator-train. Raises :class:`UserError` for what a user can mend.
     """
+    if spec.deidentification.ocr:
+        check_installed()
     workdir.mkdir(parents=True, exist_ok=True)
     asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
@@ -72,6 +78,7 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
+    found.tables += header_tables(with_findings(found.carried, read))
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
@@ -89,7 +96,8 @@ def prepare_cohort(
     cohort = Cohort(
         name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(made, chosen.splits, classes, spec)], tables=found.tables,
+        notes=[*found.notes, *volumes.told(chosen.images, spec), *limits_of(made, chosen.splits, classes, spec)],
+        tables=found.tables,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort
@@ -191,7 +199,10 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
         records.append(ScanRecord(
             scan_id=pseudonyms.scan(source.path, plane.frame), patient_id=pseudonyms.patient(source.patient),
             study_id=pseudonyms.study(source.patient, source.study), label=label, site=source.site,
-            device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
+            device=source.device, manufacturer=manufacturer(source.scanner.manufacturer), model=source.scanner.model,
+            software=source.scanner.software, field_strength_t=source.scanner.field_strength_t,
+            kvp=source.scanner.kvp, kernel=source.scanner.kernel, view=source.view, sex=source.sex, age=source.age,
+            date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
             slice_position=plane.slice_position, source_rows=plane.source_rows, source_columns=plane.source_columns,

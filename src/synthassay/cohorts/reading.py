@@ -9,35 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 4  # of the readers: raise it when a reader gives other pixels
+VERSION = 5  # of the readers: raise it when a reader gives other pixels
 FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
 def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec | ImagesSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files or of array files in the order of ``paths``, and files that are not used.
+                 progress: Progress) -> tuple[list[Source], list[Quarantined], dict[str, Carried]]:  # fmt: skip
+    """Headers of DICOM files or of array files in the order of ``paths``, files that are not used, and by path what
+    any DICOM file carries.
 
     They are read again after a kill: they name patients, so nothing of them is kept on the disk.
     """
     progress.start("read headers", len(paths))
     pool = Pool(_HeaderReader(root, spec), worker_count(resources), spec.limits)
     answers: list[list[Source] | Unreadable] = [[] for _ in paths]
+    carried: dict[str, Carried] = {}
+    alike: dict[Carried, Carried] = {}  # files of a series carry the same, which then is held once
     for index, answer in pool.answers(paths):
-        answers[index] = answer
+        answers[index], found = (answer, None) if isinstance(answer, Unreadable) else answer
+        if found is not None:
+            carried[paths[index]] = alike.setdefault(found, found)
         progress.advance()
     progress.finish()
     rows = [answer.row(path) for path, answer in zip(paths, answers, strict=True) if isinstance(answer, Unreadable)]
-    return [source for answer in answers if isinstance(answer, list) for source in answer], rows
+    return [source for answer in answers if isinstance(answer, list) for source in answer], rows, carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +52,16 @@ class _HeaderReader:
     root: Path
     spec: DicomSpec | ImagesSpec
 
-    def __call__(self, path: str) -> list[Source] | Unreadable:
+    def __call__(self, path: str) -> tuple[list[Source] | Unreadable, Carried | None]:
+        carried = None
         try:
-            if isinstance(self.spec, DicomSpec):
-                return [dicom_sources.read_source(self.root, path, self.spec)]
-            return array_files.describe(self.root, path, self.spec)
+            if not isinstance(self.spec, DicomSpec):
+                return array_files.describe(self.root, path, self.spec), None
+            dataset = open_header(self.root / path, self.spec.limits)
+            carried = dicom_sources.carried_by(dataset, path)
+            return [dicom_sources.source_of(dataset, path, self.spec)], carried
         except BaseException as error:
-            return explained(error)
+            return explained(error), carried
 
 
 def explained(error: BaseException) -> Unreadable:
@@ -94,9 +104,9 @@ def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str
     parts = [
         (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
     ]
-    reading = spec.model_dump(mode="json", include={
-        "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
-    })  # fmt: skip
+    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
+             "deidentification"}  # fmt: skip
+    reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.devices import NO_FACTS, DeviceFacts
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.slices import SliceFacts
+from synthassay.scans.findings import Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class Source:
     uid: str = ""  # SOP Instance UID
     site: str | None = None
     device: str | None = None
+    scanner: DeviceFacts = NO_FACTS
     view: str | None = None
     sex: str | None = None
     age: float | None = None
@@ -34,6 +37,7 @@ class Source:
     modality: str | None = None
     overlays: int = 0  # graphics that a DICOM file carries beside its pixels
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
+    carried: Findings = frozenset()  # about people, of a file whose description is more than its header
     stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
     file: str = ""
     array: str = ""
@@ -73,6 +77,7 @@ class FileImages:
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]
     sha256: str
+    carried: Findings = frozenset()  # about people, beyond what was found before the pixels were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +89,4 @@ class Image:
     sha256: str
     chunk: int
     row: int
+    carried: Findings = frozenset()  # by the file, about people

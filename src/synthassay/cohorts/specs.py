@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
+from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
+from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import Spec
@@ -16,6 +18,8 @@ __all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "L
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Group = Literal["site", "device", "view", "sex"]
+SITE_FROM = r"^(folder:[1-9][0-9]?|[A-Za-z0-9]+)$"
+DEVICE: tuple[DevicePart, ...] = ("manufacturer", "model")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
 # Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
 # https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
@@ -174,6 +178,10 @@ class CohortSpec(Spec):
     about the scan, and a scan whose path does not match is not used. What a table says goes before what a path says,
     and both before a header. ``recode`` puts another text for a fact that tables and paths write in codes:
     ``{sex: {"1": M, "2": F}}``. ``keep`` lists the values of a fact that scans of the cohort have.
+
+    ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
+    root, or ``none``. ``merge_sites`` are pairs (from, to), in YAML a mapping: sites that are one place under several
+    names.
     """
 
     kind: Literal["dicom", "nifti", "images"]
@@ -201,6 +209,14 @@ class CohortSpec(Spec):
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+    site_from: str = Field(default="none", pattern=SITE_FROM)
+    merge_sites: tuple[tuple[str, str], ...] = ()
+    deidentification: DeidentificationSpec = Field(default_factory=DeidentificationSpec)
+
+    @field_validator("merge_sites", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        return tuple(value.items()) if isinstance(value, dict) else value
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -272,7 +288,9 @@ class CohortSpec(Spec):
 
 
 class DicomSpec(CohortSpec):
-    """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
+    """Any folder of DICOM files. ``view_from`` is a DICOM keyword, or ``none``.
+
+    ``device_from`` are the facts of a scanner that make up the device.
 
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
@@ -284,7 +302,8 @@ class DicomSpec(CohortSpec):
     """
 
     kind: Literal["dicom"] = "dicom"
-    site_from: str = "InstitutionName"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     view_from: str = "ViewPosition"
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
@@ -309,6 +328,8 @@ class NiftiSpec(CohortSpec):
     """
 
     kind: Literal["nifti"] = "nifti"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
     @field_validator("channels")
@@ -347,3 +368,10 @@ class ImagesSpec(CohortSpec):
     def array_facts(self) -> tuple[str, ...]:
         """The facts that array files hold."""
         return (*self.arrays.rows, *self.arrays.attributes)
+
+    @field_validator("site_from")
+    @classmethod
+    def _no_header(cls, site_from: str) -> str:
+        if site_from != "none" and not site_from.startswith("folder:"):
+            raise ValueError("pictures have no header: site_from is folder:N or none, or map table.site")
+        return site_from

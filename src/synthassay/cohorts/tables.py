@@ -13,6 +13,8 @@ from synthassay.cohorts.specs import CohortSpec, LabelSpec
 from synthassay.cohorts.table_specs import FACTS, JoinOn, TableSpec
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Quarantined
+from synthassay.scans.descriptions import column_findings
+from synthassay.scans.findings import Finding
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.tables import read_frame
 from synthassay.scans.text import table_value
@@ -26,6 +28,7 @@ LEVELS = ("file", "series", "study", "patient")
 DECISIVE = frozenset({"label", "patient"})
 Row = dict[str, str]
 NO_CODES: Recode = {}
+CELLS_LOOKED_AT = 1000  # of a column, for dates and names
 SUFFIX = re.compile(r"\.nii\.gz$|\.[A-Za-z][A-Za-z0-9]{1,4}$")  # not the end of a file called after a UID
 IN_BRACES = re.compile(r"\{([^{}]+)\}")
 FOLDER = "folder"  # of a table that is read from several files: the name of the folder in which each lies
@@ -103,32 +106,44 @@ def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
     return spec.model_copy(update={"table": None, "label": label})
 
 
-def read_table(spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec) -> list[Row]:
-    """The mapped columns of every row, as text. Raises :class:`UserError` naming a column that is not there."""
+def read_table(
+    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, name: str = "table",
+    carried: set[Finding] | None = None,
+) -> list[Row]:  # fmt: skip
+    """The mapped columns of every row, as text. ``name`` is the setting that describes the table; ``carried`` receives
+    what any of its columns carries about people.
+
+    Raises :class:`UserError` naming a column that is not there.
+    """
     rows: list[Row] = []
     for path in table_paths(spec, root):
         frame = read_frame(path, spec.sheet, limits.file_mib << 20)
+        if carried is not None:
+            for column in frame.columns:
+                carried |= column_findings(str(column), frame[column].head(CELLS_LOOKED_AT).tolist())
         if FOLDER not in frame.columns:
             frame[FOLDER] = path.parent.name
-        wanted = _wanted(spec, frame, path, label_wanted)
-        columns = {column: _texts(frame, name) for column, name in wanted.items()}
+        wanted = _wanted(spec, frame, path.name, name, label_wanted)
+        columns = {column: _texts(frame, where) for column, where in wanted.items()}
         rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     if not rows:
-        name = PurePosixPath(spec.path).name
-        raise UserError(f"the table {name} has no rows.\nGive a table with one row for each {spec.join_on}.")
+        file = PurePosixPath(spec.path).name
+        raise UserError(f"the table {file} has no rows.\nGive a table with one row for each {spec.join_on}.")
     return rows
 
 
-def _wanted(spec: TableSpec, frame: "pd.DataFrame", path: Path, label_wanted: bool) -> dict[str, str]:
-    wanted = {column: " ".join(name.split()) for column in COLUMNS if (name := getattr(spec, column)) is not None}
+def _wanted(
+    spec: TableSpec, frame: "pd.DataFrame", file: str, setting: str, label_wanted: bool
+) -> dict[str, str]:  # fmt: skip
+    wanted = {column: " ".join(where.split()) for column in COLUMNS if (where := getattr(spec, column)) is not None}
     if not label_wanted:
         wanted.pop("label", None)
-    for column, name in wanted.items():
-        missing = [part for part in _columns_of(name, frame) if part not in frame.columns]
+    for column, where in wanted.items():
+        missing = [part for part in _columns_of(where, frame) if part not in frame.columns]
         if missing:
             kind = "label column" if column == "label" else f"{column} column"
-            raise UserError(f"the table {path.name} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
-                            f"Set cohort.table.{column} to one of them.")  # fmt: skip
+            raise UserError(f"the table {file} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
+                            f"Set cohort.{setting}.{column} to one of them.")  # fmt: skip
     return wanted
 
 

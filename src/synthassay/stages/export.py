@@ -1,22 +1,25 @@
 """export: one image set of a finished run → DICOM or NIfTI files with a table, for other software.
 
-Pixels are those of the store, bit for bit. What is known of an image is carried; spacing and place in the patient are
-not, since the store's images were cut and scaled to one size and their own spacing is not recorded.
+Pixels are those of the store, bit for bit. What is known of an image is carried: for real images the spacing that is
+left after cutting and scaling, for generated ones that of generator-train where all its images share one. The place in
+the patient is not known; a volume's slices are placed from its first voxel.
 """
 
 import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthassay.errors import UserError
-from synthassay.records import SPLITS, ImageSet, Origin, Progress
-from synthassay.scans.facts import TABLE, ImageFacts, table_row
+from synthassay.records import SPLITS, Cohort, ImageSet, Origin, Progress
+from synthassay.scans.facts import TABLE, Grid, ImageFacts, slice_grid, table_row
+from synthassay.stages.grids import real_grids, shared_grid
 from synthassay.store.files import disk_errors_explained, write_atomically, write_json
 from synthassay.store.tables import load_cohort, load_images
 
@@ -55,11 +58,14 @@ def export(order: Order, progress: Progress) -> Path:
         what = "a control made of real images" if found.origin == "control" else "real images"
         raise UserError(f"{order.name} is {what}: under a pseudonym, but patients all the same.\n"
                         "If whoever receives them may have them, add real=true.")  # fmt: skip
+    if order.format == "dicom" and found.images.pixels.ndim == 5:
+        _check_placed(found)
     if order.out.exists() and (not order.out.is_dir() or any(order.out.iterdir())):
         raise UserError(f"{order.out} is not an empty folder; choose another one with out=DIR")
     with disk_errors_explained(order.out):
+        order.out.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = order.out / IMAGES
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir()
         rows = list(_written(found, order, folder, progress))
         write_atomically(order.out / LISTED, lambda path: _table(path, rows))
         write_json(order.out / SUMMARY, _summary(found, order))
@@ -68,11 +74,16 @@ def export(order: Order, progress: Progress) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A set, where it comes from (``"simulated"``: the cohort is a phantom), and the study of each real image."""
+    """A set and where it comes from (``"simulated"``: the cohort is a phantom). ``studies`` and ``grids`` are by id.
+
+    ``grid``: of images that have none of their own.
+    """
 
     images: ImageSet
     origin: Origin | Literal["simulated"]
     studies: Mapping[str, str]
+    grids: Mapping[str, Grid | None]
+    grid: Grid | None
 
     @property
     def scanned(self) -> bool:
@@ -83,25 +94,41 @@ class Exported:
 def _found(order: Order) -> Exported:
     held = _run(order.run)
     store = order.store or order.run.resolve().parent / "store"
-    names = []
+    cohort, names = None, []
     for stage in held["stages"]:
         folder = store / stage["folder"]
-        if stage["stage"] in SETS and (folder / "set.json").is_file():
-            names.append(json.loads((folder / "set.json").read_text())["name"])
-            if names[-1] == order.name:
-                images = load_images(folder)
-                return Exported(images, images.origin, {})
         if stage["stage"] == "prepare" and (folder / "cohort.json").is_file():
             cohort = load_cohort(folder)
             names += [split for split in SPLITS if split in cohort.splits]
-            for split in SPLITS:
-                if split == order.name and split in names:
-                    simulated = held["spec"]["cohort"].get("phantom") is not None
-                    studies = {record.scan_id: record.study_id for record in cohort.records}
-                    return Exported(cohort.split(split), "simulated" if simulated else "real", studies)
-    if not names:
-        raise UserError(f"the sets of this run are not in {store}.\nName the store that it was run with: store=DIR")
-    raise UserError(f"the run has no set {order.name}; it has: {', '.join(dict.fromkeys(names))}")
+            if order.name in names:
+                break
+        if stage["stage"] in SETS and (folder / "set.json").is_file():
+            names.append(json.loads((folder / "set.json").read_text())["name"])
+            if names[-1] == order.name:
+                break
+    else:
+        if not names:
+            raise UserError(f"the sets of this run are not in {store}.\nName the store that it was run with: store=DIR")
+        raise UserError(f"the run has no set {order.name}; it has: {', '.join(dict.fromkeys(names))}")
+    return _described(folder, cohort, held["spec"]["cohort"], order.name)
+
+
+def _described(folder: Path, cohort: Cohort | None, spec: Mapping[str, Any], name: str) -> Exported:
+    """The set in ``folder``, or the split ``name`` where that is the cohort."""
+    if cohort is None:
+        images = load_images(folder)
+        return Exported(images, images.origin, {}, {}, None)
+    turned = spec.get("kind") == "nifti" or cohort.policy.get("dimensions") == 3
+    grids = real_grids(cohort, turned)
+    trained = [grids.get(image) for image in cohort.split("generator-train").ids.tolist()]
+    if (folder / "cohort.json").is_file():
+        studies = {record.scan_id: record.study_id for record in cohort.records}
+        split = next(split for split in SPLITS if split == name)
+        origin: Origin | Literal["simulated"] = "real" if spec.get("phantom") is None else "simulated"
+        return Exported(cohort.split(split), origin, studies, grids, None)
+    images = load_images(folder)
+    # Whoever made an external set may have taken any spacing.
+    return Exported(images, images.origin, {}, {}, None if images.origin == "external" else shared_grid(trained))
 
 
 def _run(folder: Path) -> dict[str, Any]:
@@ -125,14 +152,32 @@ def _written(found: Exported, order: Order, folder: Path, progress: Progress) ->
     encode, images = _encoder(order.format), found.images
     progress.start(f"export {order.name}", len(images))
     for row in range(len(images)):
-        facts = facts_of(found, row, order.modality)
-        path = folder / f"{row + 1:06d}{SUFFIX[order.format]}"
-        path.write_bytes(encode(np.asarray(images.pixels[row]), facts))
-        if order.format == "nifti":
-            _sidecar(path, facts)
-        yield {"path": f"{IMAGES}/{path.name}"} | table_row(facts)
+        facts, pixels = facts_of(found, row, order.modality), np.asarray(images.pixels[row])
+        parts = _slices(facts, pixels) if order.format == "dicom" and pixels.ndim == 4 else [(facts, pixels)]
+        for number, (said, part) in enumerate(parts, 1):
+            path = folder / f"{row + 1:06d}{f'-{number:04d}' if len(parts) > 1 else ''}{SUFFIX[order.format]}"
+            path.write_bytes(encode(part, said))
+            if order.format == "nifti":
+                _sidecar(path, said)
+            yield {"path": f"{IMAGES}/{path.name}"} | table_row(said)
         progress.advance()
     progress.finish()
+
+
+def _slices(facts: ImageFacts, pixels: NDArray[Any]) -> list[tuple[ImageFacts, NDArray[Any]]]:
+    """A volume ``[c, d, h, w]`` as the slices of a series of its own."""
+    said = replace(facts, series=facts.image)
+    return [(replace(said, image=f"{facts.image}/{index + 1}", number=index + 1,
+                     grid=None if facts.grid is None else slice_grid(facts.grid, index)), pixels[:, index])
+            for index in range(pixels.shape[1])]  # fmt: skip
+
+
+def _check_placed(found: Exported) -> None:
+    for image in found.images.ids.tolist():
+        grid = found.grids.get(image) or found.grid
+        if grid is None or grid.axis is None or grid.step is None:
+            raise UserError("how these volumes lie and how far apart their slices are is not known, which a DICOM "
+                            "series must say.\nUse format=nifti.")  # fmt: skip
 
 
 def _encoder(format: Format) -> Encode:
@@ -161,13 +206,15 @@ def facts_of(found: Exported, row: int, modality: str | None = None) -> ImageFac
 
     label, age = int(images.labels[row]), images.covariates.get("age")
     image, patient = str(images.ids[row]), str(images.patients[row])
+    study = found.studies.get(image, patient)
     return ImageFacts(
         namespace=images.content_id, source=images.name, image=image, patient=patient,
-        study=found.studies.get(image, patient), number=row + 1, made="scanned" if found.scanned else "generated",
+        study=study, series=study, number=row + 1, made="scanned" if found.scanned else "generated",
         maker="unknown" if found.origin == "external" else "Synthassay",
         label=images.label_names[label] if 0 <= label < len(images.label_names) else None, split=images.split,
         seed=None if images.seeds is None else int(images.seeds[row]), site=group("site"), device=group("device"),
         view=group("view"), sex=group("sex"), modality=modality,
+        grid=found.grids.get(image) or found.grid,
         age=None if age is None or np.isnan(age[row]) else round(float(age[row]), 1),
     )  # fmt: skip
 

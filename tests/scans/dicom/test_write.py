@@ -9,11 +9,11 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 from synthassay.scans.dicom.write import age_string, encode_dicom
-from synthassay.scans.facts import Plane
+from synthassay.scans.facts import Grid
 from synthassay.scans.text import age_of
 from tests.scans.test_facts import AXIAL, facts
 
-PLACED = Plane(spacing=(0.7, 1.3), directions=AXIAL, position=(-12.5, 1 / 3, 88.125), thickness=5.0)
+PLACED = Grid(spacing=(0.7, 1.3), directions=AXIAL, position=(-12.5, 1 / 3, 88.125), step=5.0)
 
 
 def pictures(channels, dtype, height=7, width=5):
@@ -29,22 +29,22 @@ def written(pixels, said):
 @pytest.mark.parametrize("modality", [None, "MR", "CT"])
 def test_pixels_come_back_equal(channels, dtype, modality):
     pixels = pictures(channels, dtype)
-    data = written(pixels, facts(modality=modality, plane=PLACED))
+    data = written(pixels, facts(modality=modality, grid=PLACED))
     back = pixel_array(data)
     assert np.array_equal(back[None] if channels == 1 else np.moveaxis(back, 2, 0), pixels)
     assert (data.BitsStored, data.PixelRepresentation) == (8 * np.dtype(dtype).itemsize, 0)
 
 
-@pytest.mark.parametrize(("modality", "dtype", "plane", "kind"), [
+@pytest.mark.parametrize(("modality", "dtype", "grid", "kind"), [
     ("MR", np.uint8, PLACED, MRImageStorage),
     ("CT", np.uint16, PLACED, CTImageStorage),
     ("CT", np.uint8, PLACED, SecondaryCaptureImageStorage),  # CT has at least 12 bits
-    ("MR", np.uint8, Plane(spacing=(1.0, 1.0)), SecondaryCaptureImageStorage),
+    ("MR", np.uint8, Grid(spacing=(1.0, 1.0)), SecondaryCaptureImageStorage),
     ("MR", np.uint8, None, SecondaryCaptureImageStorage),
     (None, np.uint16, PLACED, SecondaryCaptureImageStorage),
 ])  # fmt: skip
-def test_the_class_follows_from_what_is_known(modality, dtype, plane, kind):
-    data = written(pictures(1, dtype), facts(modality=modality, plane=plane))
+def test_the_class_follows_from_what_is_known(modality, dtype, grid, kind):
+    data = written(pictures(1, dtype), facts(modality=modality, grid=grid))
     assert data.SOPClassUID == data.file_meta.MediaStorageSOPClassUID == kind
     assert data.Modality == (modality or "OT")
     assert ("ConversionType" in data) == (kind == SecondaryCaptureImageStorage)
@@ -55,16 +55,18 @@ def test_the_class_follows_from_what_is_known(modality, dtype, plane, kind):
 
 
 def test_place_and_spacing_come_back():
-    data = written(pictures(1, np.uint8), facts(plane=PLACED))
+    data = written(pictures(1, np.uint8), facts(grid=PLACED))
     assert [float(v) for v in data.PixelSpacing] == list(PLACED.spacing)
     assert [float(v) for v in data.ImageOrientationPatient] == list(PLACED.directions)
     assert [float(v) for v in data.ImagePositionPatient] == pytest.approx(PLACED.position, rel=1e-12)
     assert data.SliceThickness == 5
     assert data.FrameOfReferenceUID
-    unplaced = written(pictures(1, np.uint8), facts(plane=Plane(spacing=(2.0, 3.0))))
+    unplaced = written(pictures(1, np.uint8), facts(grid=Grid(spacing=(2.0, 3.0))))
     assert [float(v) for v in unplaced.PixelSpacing] == [2.0, 3.0]
     assert "ImagePositionPatient" not in unplaced
     assert "PixelSpacing" not in written(pictures(1, np.uint8), facts())
+    shown = written(pictures(1, np.uint8), facts(grid=Grid(spacing=(1.0, 1.0), axis="sagittal")))
+    assert list(shown.PatientOrientation) == ["P", "F"]
 
 
 def test_facts_come_back():

@@ -17,11 +17,13 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStor
 from pydicom.valuerep import DSfloat
 
 from synthassay.scans.facts import ImageFacts
+from synthassay.scans.orientation import Axis
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:synthassay:export")
 SOFTWARE = "Synthassay"
 UNKNOWN_MODALITY = "OT"
 MONTHS_BELOW = 2  # years: younger ages are written in months
+SIDES: dict[Axis, list[str]] = {"axial": ["L", "P"], "coronal": ["L", "F"], "sagittal": ["P", "F"]}  # left, back, feet
 CODE_VIEW = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _")
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -53,7 +55,7 @@ def encode_dicom(pixels: Pixels, facts: ImageFacts) -> bytes:
 
 def storage_class(pixels: Pixels, facts: ImageFacts) -> UID:
     """The SOP class. MR and CT need a place in the patient and one channel, and CT more than 8 bits."""
-    placed = facts.plane is not None and facts.plane.directions is not None and pixels.shape[0] == 1
+    placed = facts.grid is not None and facts.grid.directions is not None and pixels.shape[0] == 1
     if placed and facts.modality == "MR":
         return MRImageStorage
     if placed and facts.modality == "CT" and pixels.dtype == np.uint16:
@@ -88,7 +90,7 @@ def _patient(facts: ImageFacts) -> Dataset:
 def _study_and_series(facts: ImageFacts) -> Dataset:
     data = Dataset()
     data.StudyInstanceUID = uid(facts, "study", facts.patient, facts.study)
-    data.SeriesInstanceUID = uid(facts, "series", facts.patient, facts.study)
+    data.SeriesInstanceUID = uid(facts, "series", facts.patient, facts.study, facts.series)
     data.StudyDate = data.StudyTime = data.ReferringPhysicianName = data.StudyID = data.AccessionNumber = ""
     data.Modality = facts.modality or UNKNOWN_MODALITY
     data.SeriesNumber = 1
@@ -164,18 +166,19 @@ def _acquisition(kind: UID, facts: ImageFacts) -> Dataset:
 
 
 def _place(facts: ImageFacts) -> Dataset:
+    """Spacing and place, or where only the plane is known, the patient's sides that rows and columns run to."""
     data = Dataset()
-    plane = facts.plane
-    if plane is None or plane.directions is None or plane.position is None:
-        data.PatientOrientation = ""
+    grid = facts.grid
+    if grid is not None:
+        data.PixelSpacing = [_decimal(value) for value in grid.spacing]
+        data.SliceThickness = None if grid.step is None else _decimal(grid.step)
+    if grid is None or grid.directions is None or grid.position is None:
+        data.PatientOrientation = "" if grid is None or grid.axis is None else SIDES[grid.axis]
     else:
-        data.ImagePositionPatient = [_decimal(value) for value in plane.position]
-        data.ImageOrientationPatient = [_decimal(value) for value in plane.directions]
-        data.FrameOfReferenceUID = uid(facts, "frame", facts.patient, facts.study)
+        data.ImagePositionPatient = [_decimal(value) for value in grid.position]
+        data.ImageOrientationPatient = [_decimal(value) for value in grid.directions]
+        data.FrameOfReferenceUID = uid(facts, "frame", facts.patient, facts.study, facts.series)
         data.PositionReferenceIndicator = ""
-        data.SliceThickness = None if plane.thickness is None else _decimal(plane.thickness)
-    if plane is not None:
-        data.PixelSpacing = [_decimal(value) for value in plane.spacing]
     return data
 
 
