@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from synthassay.errors import UserError
@@ -92,6 +94,17 @@ class Pool(Generic[T, R]):
                 worker.stop()
 
 
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hides the main module: each worker would import it, which takes seconds and would run somebody's script again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Lost(Unreadable):
     """A file at which its process ended, other than one that the work itself refused."""
 
@@ -116,7 +129,8 @@ class _Worker:
     def __post_init__(self) -> None:
         self.pipe, theirs = _FORKS.Pipe()
         self.process = _FORKS.Process(target=_serve, args=(theirs, self.work, self.limits), daemon=True)
-        self.process.start()
+        with _no_main_module():
+            self.process.start()
         theirs.close()  # so that the pipe ends when the process does
 
     def feed(self, items: Sequence[Any], todo: deque[int], crew: int) -> None:
@@ -149,7 +163,7 @@ class _Worker:
         code = self.process.exitcode
         if not self.ready:
             raise UserError(f"a process that reads scans could not start (exit code {code}).\n"
-                            "In a script of your own, prepare under if __name__ == '__main__':.")  # fmt: skip
+                            "Is there memory, and a process to spare?")  # fmt: skip
         if self.pending:
             yield self.pending.popleft(), _why(code, self.limits)
 
