@@ -153,6 +153,8 @@ def test_no_identifier_leaves_the_key_folder_and_markup_is_escaped(
     assert any(p.name.startswith("offline-run-") and p.name.endswith(run_id) for p in (tmp_path / "wandb").rglob("*"))
     texts = {"log": (done.stdout + done.stderr).encode()}
     texts |= {str(p): p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
+    tables = [p for folder in folders for p in folder.rglob("*.parquet")]  # compressed, so their bytes say nothing
+    texts |= {f"{p}, decoded": pd.read_parquet(p).to_csv().encode() for p in tables}
     found = [(where, secret) for where, data in texts.items() for secret in planted if secret.encode() in data]
     assert not found
     names = [p for folder in folders for p in folder.rglob("*") if any(secret in p.name for secret in planted)]
