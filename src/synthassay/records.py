@@ -63,6 +63,12 @@ class ScanRecord:
     label: int = UNLABELLED  # index into the cohort's label_names
     site: str | None = None
     device: str | None = None
+    manufacturer: str | None = None  # one spelling for each; this and the next five as far as header or sidecar say
+    model: str | None = None
+    software: str | None = None
+    field_strength_t: float | None = None
+    kvp: float | None = None
+    kernel: str | None = None  # of the reconstruction
     view: str | None = None
     sex: str | None = None  # "F", "M" or "O"
     age: float | None = None  # years

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 
 from synthassay.cli.runner import instantiate_specs
 from synthassay.specs import canonical_json
@@ -34,7 +35,10 @@ def test_every_experiment_composes_with_every_budget(experiment: str, budget: st
 
 @pytest.mark.parametrize("cohort", names("cohort"))
 def test_every_cohort_is_built_and_its_key_holds_no_path(cohort: str) -> None:
-    spec = specs_of(f"cohort={cohort}", "cohort.root=/secret/place")["cohort"]
+    with initialize_config_module("synthassay.conf", version_base="1.3"):
+        config = compose("config", overrides=[f"cohort={cohort}", "cohort.root=/secret/place"])
+    spec = instantiate(config.cohort, _convert_="all")
+    assert spec.name == cohort
     assert "secret" not in canonical_json(spec.to_key())
 
 

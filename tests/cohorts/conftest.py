@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from PIL import Image
 
 from synthassay.cohorts.prepare import prepare_cohort
@@ -17,6 +19,7 @@ from synthassay.records import Cohort, SilentProgress
 from synthassay.specs import Resources
 from tests.scans.dicom_files import save_dicom, texture, uid
 
+CONF = Path(__file__).parents[2] / "conf"
 SERIAL = Resources(workers=1)
 Prepare = Callable[..., Cohort]
 Tree = Callable[..., Path]
@@ -113,6 +116,17 @@ def scans() -> SimpleNamespace:
         uid=uid, dicom=save_dicom, volume=save_volume, texture=texture,
         dicom_spec=_dicom_spec, images_spec=_images_spec, bids_spec=_bids_spec,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Callable[..., CohortSpec]:
+    """``shipped("nifti", "cohort.size=8")`` is a cohort of ``conf/`` with settings as on the command line."""
+
+    def compose_one(name: str, *overrides: str) -> CohortSpec:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
+
+    return compose_one
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import ctypes
 import os
 import signal
+import time
 
 import numpy as np
 
+from synthassay.cohorts.parallel import restart_clock
 from synthassay.scans.unreadable import Unreadable
 
 DEADLY = "png/003.png"
@@ -31,6 +33,14 @@ def work(item: object) -> object:
     elif item == "raise":
         raise ValueError("a fault of ours")
     return item * 2
+
+
+def read_slowly(limits):
+    """Three files of a volume, each within the limit of time and all together not."""
+    for _ in range(3):
+        restart_clock(limits)
+        time.sleep(0.6 * limits.seconds)
+    return "read"
 
 
 class DiesOnce:

@@ -1,7 +1,22 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from synthassay.cohorts.dicom_series import places_of, series_table, stacks_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    outcome,
+    places_of,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+    write_series,
+)
 from synthassay.cohorts.dicom_sources import read_source
+from synthassay.cohorts.specs import LabelSpec, SliceSpec, WindowSpec
+from synthassay.scans.volumes import VolumeSpec
 
 AXIAL = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.5, 0.8]}
 
@@ -41,9 +56,8 @@ def test_repeats_of_a_place_share_its_index_and_a_single_slice_has_none(sources)
 
 def test_one_series_uid_under_two_patients_is_two_series(sources):
     found = [*sources("a", (0, 2, 4), "P1"), *sources("b", (0, 2, 4), "P2")]
-    shared = [source.__class__(**{**{f: getattr(source, f) for f in source.__slots__}, "series": "1.2"})
-              for source in found]  # fmt: skip
-    assert [len(stack.paths) for stack in stacks_of(shared)] == [3, 3]
+    shared = [replace(source, series="1.2") for source in found]
+    assert [len(stack.stack.paths) for stack in stacks_of(shared)] == [3, 3]
 
 
 def test_localisers_are_refused_with_a_reason(sources):
@@ -72,3 +86,68 @@ def test_the_table_counts_series_by_what_they_are(sources):
     assert rows[2]["Spacing in mm"] == "0.5 × 0.8 × 2"
     assert rows[1]["Spacing in mm"] == "0.5 × 0.8"
     assert table.patients == (1, 1, 2)
+
+
+def test_volumes_take_the_place_of_their_files_and_the_rest_is_refused(sources):
+    plans = sources("plan", (0, 2), ImageType="LOCALIZER")
+    stacks = stacks_of([*sources("a", (4, 0, 2, 0, 4, 2)), *sources("gaps", (0, 2, 4, 9)), *plans])
+    volumes, refused = volumes_of(stacks, None)
+    assert [volume.parts for volume in volumes] == [("a-1.dcm", "a-2.dcm", "a-0.dcm"),
+                                                    ("a-3.dcm", "a-5.dcm", "a-4.dcm")]  # fmt: skip
+    assert [volume.path for volume in volumes] == ["a-1.dcm", "a-3.dcm"]
+    reasons = {row.path: row.reason for row in refused}
+    assert len(reasons) == 6
+    assert reasons["gaps-0.dcm"] == "it has gaps"
+    assert "localiser" in reasons["plan-1.dcm"]
+    (second,), refused = volumes_of(stacks, 1)
+    assert second.path == "a-3.dcm"
+    assert {row.path: row.reason for row in refused}["a-0.dcm"] == "left out by cohort.volume.index"
+
+
+def test_series_are_prepared_as_volumes(tmp_path, scans, prepare):
+    root = tmp_path / "scans"
+    expected = {}
+    for number in range(20):
+        frames = [scans.texture(number, z, shape=(12, 10)) for z in range(9)]
+        for place in np.random.default_rng(number).permutation(9):
+            scans.dicom(
+                root / f"{number:02d}" / f"{scans.uid(number, place)}.dcm", frames[place], PatientID=f"P{number}",
+                SeriesInstanceUID=scans.uid("series", number), StudyInstanceUID=scans.uid("study", number),
+                InstanceNumber=int(place), ImagePositionPatient=[0, 0, 2.5 * place],
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0], PixelSpacing=[1.5, 1.25],
+            )  # fmt: skip
+        expected[number] = np.stack(frames)
+    spec = scans.dicom_spec(
+        dimensions=3,
+        table=None,
+        label=LabelSpec(source="none"),
+        bits=16,
+        slices=SliceSpec(min_foreground=0),
+        volume=VolumeSpec(shape=(9, 12, 10)),
+        window=WindowSpec(mode="fixed", low=0, high=65535),
+    )
+    cohort = prepare(spec, root)
+    assert cohort.images.pixels.shape == (20, 1, 9, 12, 10)
+    assert {array.tobytes() for array in cohort.images.pixels[:, 0]} == {
+        array.astype(np.uint16).tobytes() for array in expected.values()
+    }
+    assert cohort.records[0].spacing_mm == (1.5, 1.25, 2.5)
+    assert list(cohort.quarantined) == []
+    (table,) = [table for table in cohort.tables if table.title == "Series found"]
+    assert [row[table.columns.index("Series")] for row in table.rows] == ["20"]
+
+
+def test_overlays_and_tilted_gantries_are_told(tmp_path, sources):
+    tilted = {"ImageOrientationPatient": [1, 0, 0, 0, 0.9397, 0.342]}
+    found = [*sources("head", (0, 5, 10), **tilted), *(replace(s, overlays=1) for s in sources("a", (0, 2, 4)))]
+    stacks = stacks_of(found)
+    assert [round(one.stack.tilt_degrees) for one in stacks] == [20, 0]
+    overlays, tilt = told(stacks, straightened=False)
+    assert overlays == "1 series have overlays, which are not burnt into the pixels."
+    assert tilt.startswith("1 stacks were scanned with a tilted gantry")
+    assert told(stacks, straightened=True) == [overlays]
+    assert [outcome(one.stack) for one in stacks] == ["volume, gantry tilted by 20.0°", "volume"]
+    write_series(tmp_path / "x", stacks)
+    table = pd.read_parquet(tmp_path / "x.series.parquet")
+    assert table.path.tolist() == ["head-0.dcm", "a-0.dcm"]
+    assert (tmp_path / "x.series.parquet").stat().st_mode & 0o777 == 0o600

@@ -23,14 +23,14 @@ def images(found: list[Source], mask_pixels: tuple[int, ...] = ()) -> list[Image
 def test_values_become_the_named_classes_in_order(scans):
     spec = scans.dicom_spec(label=LabelSpec(names=("well", "ill"), values=("0", "1"), positive="ill"))
     classes, kept, refused = find_classes(sources("1.0", "0", "2", "", None), spec)
-    assert classes == Classes(("well", "ill"), 1, ("0", "1"))
+    assert classes == Classes(("well", "ill"), 1, (("0",), ("1",)))
     assert labels_of(images(kept), classes, spec) == [1, 0]
     assert [row.found for row in refused] == ["another value", "no label", "no label"]
 
 
 def test_without_names_the_values_found_are_the_classes_sorted_as_numbers(scans):
     spec = scans.dicom_spec()
-    assert find_classes(sources("10", "2", "1"), spec)[0] == Classes(("1", "2", "10"), 2, ("1", "2", "10"))
+    assert find_classes(sources("10", "2", "1"), spec)[0] == Classes(("1", "2", "10"), 2, (("1",), ("2",), ("10",)))
     assert find_classes(sources("nevus", "melanoma"), spec)[0].names == ("melanoma", "nevus")
 
 
@@ -88,3 +88,28 @@ def test_more_classes_than_half_the_patients_are_not_classes(scans):
 def test_a_column_of_ids_is_not_taken_for_a_label(scans):
     with pytest.raises(UserError, match="101 different values"):
         find_classes(sources(*[f"id{i}" for i in range(101)]), scans.dicom_spec())
+
+
+@pytest.mark.parametrize(
+    ("values", "separator", "expected"),
+    [
+        ([["0", ""], ["1"]], "", {"0": 0, "": 0, "1": 1, "-1": None}),
+        (["0", "*"], "", {"0": 0, "7": 1, "": None}),
+        (["*", "Effusion"], "|", {"Mass|Effusion": 1, "Effusion": 1, "Mass": 0, "": None}),
+        (["No Finding", "Effusion"], "|", {"No Finding": 0, "Mass| Effusion": 1, "Mass": None,
+                                           "No Finding|Effusion": None}),
+    ],
+)  # fmt: skip
+def test_a_class_is_one_text_or_several_or_every_other(scans, values, separator, expected):
+    spec = scans.dicom_spec(label=LabelSpec(names=("well", "ill"), values=values, separator=separator))
+    classes, kept, refused = find_classes(sources(*expected), spec)
+    assert dict(zip([s.label for s in kept], labels_of(images(kept), classes, spec), strict=True)) == {
+        text: number for text, number in expected.items() if number is not None
+    }
+    assert len(refused) == list(expected.values()).count(None)
+    assert ("several classes" in [row.found for row in refused]) == ("No Finding|Effusion" in expected)
+
+
+def test_lists_of_values_without_names_give_the_values_found_in_them(scans):
+    spec = scans.dicom_spec(label=LabelSpec(separator="|"))
+    assert find_classes(sources("a", "b", "a|b"), spec)[0].names == ("a", "b")

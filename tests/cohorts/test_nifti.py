@@ -1,11 +1,15 @@
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from synthassay.cohorts import nifti
 from synthassay.cohorts.sources import Source
+from synthassay.cohorts.specs import LabelSpec, SliceSpec, TableSpec
+from synthassay.errors import UserError
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import VolumeSpec
 
 
 @pytest.fixture
@@ -37,8 +41,6 @@ def test_a_scan_without_its_mask_is_refused(tmp_path, scans):
 
 
 def test_a_sidecar_gives_site_and_device_and_a_broken_one_nothing(tmp_path, scans):
-    from synthassay.cohorts.specs import LabelSpec
-
     spec = scans.bids_spec(label=LabelSpec(source="none"))
     facts = {"Manufacturer": "SIEMENS", "ManufacturersModelName": "Skyra", "InstitutionName": "North"}
     (tmp_path / "a.json").write_text(json.dumps(facts))
@@ -63,8 +65,6 @@ def test_slices_are_upright_whatever_the_storage_order(tmp_path, scans, read):
 @pytest.mark.parametrize(("axis", "count", "spacing"), [("axial", 3, (2.0, 1.0, 3.0)), ("coronal", 8, (3.0, 1.0, 2.0)),
                                                         ("sagittal", 16, (3.0, 2.0, 1.0))])  # fmt: skip
 def test_slices_along_each_axis_with_their_spacing(tmp_path, scans, read, axis, count, spacing):
-    from synthassay.cohorts.specs import SliceSpec
-
     scans.volume(tmp_path / "a.nii.gz", scans.texture(1, shape=(16, 8, 3)).astype(np.float32), np.diag([1.0, 2, 3, 1]))
     got = read("a.nii.gz", slices=SliceSpec(axis=axis), fit="stretch")
     assert len(got.planes) == count
@@ -112,3 +112,91 @@ def test_a_single_slice_has_no_position(tmp_path, scans, read):
     scans.volume(tmp_path / "b.nii", scans.texture(1, shape=(16, 16, 1, 1)).astype(np.float32))
     assert [plane.slice_position for name in ("a.nii", "b.nii") for plane in read(name).planes] == [None, None]
     assert np.array_equal(read("a.nii").pixels, read("b.nii").pixels)
+
+
+def series(root, scans, patients=8):
+    """Volumes of two sessions with what BIDS writes about them."""
+    for number in range(patients):
+        name = f"sub-{number:02d}"
+        lines = ["session_id\tage\tacq_time"]
+        for session, day in (("ses-1", "2001-01-01"), ("ses-2", "2001-03-02")):
+            path = root / name / session / "anat" / f"{name}_{session}_T1w.nii.gz"
+            scans.volume(path, scans.texture(number, len(session), shape=(12, 12, 3)).astype(np.float32) + 1)
+            lines.append(f"{session}\t{30 + number}\t{day}T10:00:00")
+        (root / name / f"{name}_sessions.tsv").write_text("\n".join(lines))
+    (root / "T1w.json").write_text(json.dumps({"Manufacturer": "GE", "InstitutionName": "North"}))
+
+
+def test_a_bids_set_with_sessions(tmp_path, scans, prepare):
+    series(tmp_path / "bids", scans)
+    table = TableSpec(path="participants.tsv", join_on="patient", patient="participant_id", label="diagnosis")
+    cohort = prepare(scans.bids_spec(label=LabelSpec(source="table"), table=table), tmp_path / "bids")
+    assert len(cohort.images) == 48
+    assert {record.date_shift_days for record in cohort.records} == {0, 60}
+    assert {record.age for record in cohort.records} == {30.0 + number for number in range(8)}
+    assert {(record.site, record.device) for record in cohort.records} == {("North", "GE")}
+    assert len({record.study_id for record in cohort.records}) == 16
+    assert {row.path for row in cohort.quarantined} == set()
+    assert any("There is no participants.tsv" in note for note in cohort.notes)
+
+
+@pytest.fixture
+def decathlon(tmp_path, scans):
+    """Ten cases in the layout of the Medical Segmentation Decathlon, of two modalities each."""
+    root = tmp_path / "Task99_Thing"
+    for number in range(10):
+        values = scans.texture(number, shape=(16, 18, 6, 2)).astype(np.float32) + 1
+        mask = np.zeros((16, 18, 6), np.uint8)
+        mask[4:9, 4:9, 2:4] = 1 + number % 2
+        scans.volume(root / "imagesTr" / f"thing_{number:03d}.nii.gz", values)
+        scans.volume(root / "labelsTr" / f"thing_{number:03d}.nii.gz", mask)
+    facts = {"name": "Thing", "modality": {"0": "FLAIR", "1": "T1w"}, "labels": {"0": "background", "1": "a", "2": "b"}}
+    (root / "dataset.json").write_text(json.dumps(facts))
+    return root
+
+
+def test_the_layout_of_the_decathlon(decathlon, scans, prepare):
+    label = LabelSpec(source="mask", name="thing")
+    spec = scans.bids_spec(include=("*.nii.gz",), table=None, label=label, volume=VolumeSpec(index=1))
+    cohort = prepare(spec, decathlon)
+    assert len(cohort.images) == 60
+    assert cohort.images.labels.sum() == 20
+    assert {record.view for record in cohort.records} == {"T1w"}
+    assert len({record.patient_id for record in cohort.records}) == 10
+    assert not any("no patient id" in note for note in cohort.notes)
+    unchosen = scans.bids_spec(include=("*.nii.gz",), table=None, label=label)
+    with pytest.raises(UserError, match=r"cohort\.volume\.index"):
+        prepare(unchosen, decathlon)
+
+
+def test_volumes_around_their_masks_are_stored_whole_in_16_bits(decathlon, scans, prepare):
+    rules = VolumeSpec(index="mean", shape=(8, 12, 10), centre="mask")
+    spec = scans.bids_spec(include=("*.nii.gz",), table=None, label=LabelSpec(source="none"), dimensions=3, bits=16,
+                           volume=rules)  # fmt: skip
+    cohort = prepare(spec, decathlon)
+    assert cohort.images.pixels.shape == (10, 1, 8, 12, 10)
+    assert cohort.images.pixels.dtype == np.uint16
+    assert len(np.unique(cohort.images.pixels)) > 256
+    policy = cohort.policy
+    assert (policy["dimensions"], policy["shape"], policy["centre"]) == (3, [8, 12, 10], "mask")
+    train = cohort.split("generator-train").pixels
+    assert (train == 65535).any()  # the percentiles are those of generator-train
+
+
+def test_a_pair_of_files_is_one_scan(tmp_path, scans):
+    nib.save(nib.Nifti1Pair(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "a.hdr")
+    spec = scans.bids_spec(label=LabelSpec(source="none"))
+    assert describe(tmp_path, "a.hdr", spec)[1] == ("a.img",)
+    (tmp_path / "a.img").unlink()
+    with pytest.raises(Unreadable, match="not beside the header"):
+        describe(tmp_path, "a.hdr", spec)
+
+
+def test_a_mask_in_another_order_is_counted_where_it_lies(tmp_path, scans, read):
+    mask = np.zeros((16, 16, 3), np.uint8)
+    mask[3:5, 3, 1] = 1
+    scans.volume(tmp_path / "a.nii", scans.texture(1, shape=(16, 16, 3)).astype(np.float32))
+    flipped = np.diag([-1.0, 1, -1, 1])
+    flipped[:3, 3] = [15, 0, 2]
+    scans.volume(tmp_path / "m.nii", mask[::-1, :, ::-1], flipped)
+    assert [plane.mask_pixels for plane in read("a.nii", "m.nii").planes] == [0, 2, 0]

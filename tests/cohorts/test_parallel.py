@@ -65,6 +65,10 @@ def test_an_item_that_hangs_is_ended_at_its_time_limit():
     assert time.monotonic() - start < 20
 
 
+def test_a_volume_of_many_files_has_the_time_for_each():
+    assert dict(Pool(hostile.read_slowly, 1, LIMITS).answers([LIMITS])) == {0: "read"}
+
+
 def test_the_memory_of_a_process_is_limited():
     with pytest.raises(MemoryError):
         answers([1, "memory"])

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from synthassay.cohorts.photographs import describe, read_images
+from synthassay.cohorts.specs import LabelSpec
 from synthassay.scans.unreadable import Unreadable
 
 
@@ -10,7 +11,7 @@ from synthassay.scans.unreadable import Unreadable
 def read(tmp_path, scans):
     def through(name: str, **changes):
         spec = scans.images_spec(size=20).model_copy(update=changes)
-        return read_images(tmp_path, describe(name), spec).pixels
+        return read_images(tmp_path, describe(name, spec, ())[0], spec).pixels
 
     return through
 
@@ -74,4 +75,26 @@ def test_damaged_renamed_and_huge_files_are_refused(tmp_path, scans, read):
     with pytest.raises(Unreadable, match=r"limits\.voxels"):  # the first of its two pages is small
         read("big.tif", limits=limits)
     with pytest.raises(Unreadable, match="not a PNG"):
-        describe("notes.txt")
+        describe("notes.txt", scans.images_spec(), ())
+    with pytest.raises(Unreadable, match="not a volume"):
+        describe("a.png", scans.images_spec(dimensions=3), ())
+
+
+def test_a_mask_beside_an_image_is_counted_and_must_fit(tmp_path, scans):
+    label = LabelSpec(source="mask", name="tumour", mask="{folder}/{name}_mask.tif")
+    spec = scans.images_spec(size=20, label=label, table=None)
+    Image.fromarray(scans.texture(1, shape=(20, 20, 3), top=256).astype(np.uint8)).save(tmp_path / "a.tif")
+    mask = Image.new("L", (20, 20))
+    mask.paste(255, (2, 2, 6, 7))
+    mask.save(tmp_path / "a_mask.tif")
+    source, belonging = describe("a.tif", spec, {"a.tif", "a_mask.tif"})
+    assert belonging == ("a_mask.tif",)
+    assert read_images(tmp_path, source, spec).planes[0].mask_pixels == 20
+    with pytest.raises(Unreadable, match="no mask at the place"):
+        describe("b.tif", spec, {"a_mask.tif"})
+    Image.new("L", (19, 20)).save(tmp_path / "a_mask.tif")
+    with pytest.raises(Unreadable, match="mask and image differ in size"):
+        read_images(tmp_path, source, spec)
+    (tmp_path / "a_mask.tif").write_text("no image")
+    with pytest.raises(Unreadable, match="the mask cannot be used: the image is truncated or damaged"):
+        read_images(tmp_path, source, spec)

@@ -66,7 +66,8 @@ def test_the_way_back_lies_beside_the_key_for_its_owner_only(dicom_tree, scans, 
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()}
     stem = table_stem(scans.dicom_spec(), root)
     assert re.fullmatch("scans-[0-9a-f]{8}", stem)
-    assert files == dict.fromkeys(("scans.key", f"{stem}.sources.parquet", f"{stem}.quarantine.parquet"), 0o600)
+    tables = [f"{stem}.{kind}.parquet" for kind in ("sources", "quarantine", "series")]
+    assert files == dict.fromkeys(["scans.key", *tables], 0o600)
     sources = pd.read_parquet(tmp_path / "keys" / f"{stem}.sources.parquet")
     assert sources["scan_id"].tolist() == cohort.images.ids.tolist()
     assert sources["source_patient"].tolist() == [f"PID-{number:04d}" for number in range(19)]

@@ -36,7 +36,7 @@ class Counted(SilentProgress):
 @pytest.fixture
 def arguments(image_tree, scans, tmp_path):
     root = image_tree(5)
-    sources = [describe(path) for path in discover(root)[0] if path.endswith(".png")]
+    sources = [describe(path, scans.images_spec(), ())[0] for path in discover(root)[0] if path.endswith(".png")]
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 

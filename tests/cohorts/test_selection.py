@@ -1,4 +1,7 @@
 from collections import Counter
+from dataclasses import replace
+
+import pytest
 
 from synthassay.cohorts.selection import select, with_places
 from synthassay.cohorts.sources import Image, Plane, Source
@@ -57,3 +60,33 @@ def test_single_slice_files_get_their_place_in_the_series():
     single = volume("a", 1, slice_index=None, slice_position=None)
     placed = with_places([*single, *volume("b", 2)], {("a", 0): (4, 0.5)})
     assert [(image.plane.slice_index, image.plane.slice_position) for image in placed] == [(4, 0.5), (0, 0.0), (1, 0.0)]
+
+
+def masked(name: str, pixels: list[int]) -> list[Image]:
+    images = volume(name, len(pixels), foreground=1.0)
+    return [replace(i, plane=replace(i.plane, mask_pixels=n)) for i, n in zip(images, pixels, strict=True)]
+
+
+def test_slices_with_some_of_the_mask(scans):
+    images = [*masked("a", [0, 3, 0, 1]), *masked("b", [0, 0])]
+    chosen, refused, _ = select(images, scans.bids_spec(slices=SliceSpec(with_mask=True)))
+    assert [(image.source.path, image.plane.frame) for image in chosen] == [("a", 1), ("a", 3)]
+    assert [(row.path, row.field) for row in refused] == [("b", "slices.with_mask")]
+
+
+@pytest.mark.parametrize(("count", "frames"), [(1, [3]), (2, [3, 4]), (3, [2, 3, 4]), (5, [1, 2, 3, 4, 5]),
+                                               (9, [0, 1, 2, 3, 4, 5])])  # fmt: skip
+def test_slices_around_the_one_that_shows_most_of_the_mask(scans, count, frames):
+    images = [*masked("a", [0, 0, 2, 9, 1, 0]), *masked("b", [0, 0])]
+    assert kept(images, scans.bids_spec(slices=SliceSpec(around_mask=count))) == frames
+
+
+def test_at_the_end_of_a_volume_as_many_slices_are_kept(scans):
+    assert kept(masked("a", [0, 0, 0, 5]), scans.bids_spec(slices=SliceSpec(around_mask=3))) == [1, 2, 3]
+    assert kept(masked("a", [5, 0, 0, 0]), scans.bids_spec(slices=SliceSpec(around_mask=3))) == [0, 1, 2]
+
+
+def test_rules_for_slices_do_not_touch_volumes(scans):
+    rules = SliceSpec(every_n=3, min_foreground=0.9, max_per_volume=1)
+    images = volume("a", 1, slice_index=None, foreground=0.1)
+    assert kept(images, scans.bids_spec(slices=rules, dimensions=3)) == [0]

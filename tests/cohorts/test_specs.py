@@ -2,13 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from pydantic import ValidationError
 
 from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.specs import (
-    CohortSpec,
     DicomSpec,
     ImagesSpec,
     LabelSpec,
@@ -18,14 +15,11 @@ from synthassay.cohorts.specs import (
     TableSpec,
     WindowSpec,
 )
+from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import digest_of
 
+LISTING = TableSpec(path="t.csv", file="f", label="y", several_rows="list")
 CONF = Path(__file__).parents[2] / "conf"
-
-
-def shipped(name: str, *overrides: str) -> CohortSpec:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose("config", [f"cohort={name}", *overrides]).cohort, _convert_="all")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +27,7 @@ def shipped(name: str, *overrides: str) -> CohortSpec:
     [("dicom", DicomSpec), ("nifti", NiftiSpec), ("images", ImagesSpec), ("lgg_mri", NiftiSpec),
      ("ham10000", ImagesSpec), ("phantom", DicomSpec)],
 )  # fmt: skip
-def test_every_shipped_cohort_is_a_valid_spec_called_after_its_file(name, kind):
+def test_every_shipped_cohort_is_a_valid_spec_called_after_its_file(shipped, name, kind):
     spec = shipped(name)
     assert type(spec) is kind
     assert (spec.name, spec.root) == (name, None)
@@ -46,7 +40,7 @@ def test_the_files_to_learn_from_show_every_field(name, kind):
     assert missing == []
 
 
-def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospitals():
+def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospitals(shipped):
     spec = shipped("phantom")
     assert isinstance(spec, DicomSpec)
     assert spec.phantom is not None
@@ -55,12 +49,12 @@ def test_the_shipped_phantom_shows_every_field_and_holds_out_one_of_its_hospital
     assert set(spec.split.external_sites) < hospitals
 
 
-def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line():
+def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line(shipped):
     spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
     assert spec.table is None
 
 
-def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is():
+def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is(shipped):
     key = digest_of(shipped("dicom").to_key())
     assert digest_of(shipped("dicom", "cohort.root=/data", "cohort.key_file=/k").to_key()) == key
     for change in ("cohort.size=32", "cohort.split.seed=1", "cohort.window.low=1", "cohort.table.label=x",
@@ -88,6 +82,18 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
     assert digest_of(spec.model_copy(update={"exclude": ("*Roe*", "*.Doe")}).to_key()) != digest_of(key)
 
 
+UNLABELLED = LabelSpec(source="none")
+
+
+def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_key():
+    one, two = (TableSpec(path=path, file="f") for path in ("b", "c"))
+    keys = [TableSpec(path="a", file="f", also=also).to_key() for also in ({"x": one, "y": two}, {"y": two, "x": one})]
+    assert digest_of(keys[0]) != digest_of(keys[1])
+    patterns = [NiftiSpec(name="x", label=LabelSpec(source="none"), path_facts=f"Doe(?P<patient>{p})") for p in "ab"]
+    assert digest_of(patterns[0].to_key()) != digest_of(patterns[1].to_key())
+    assert "Doe" not in repr(patterns[0].to_key())
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -98,16 +104,53 @@ def test_patterns_and_paths_that_may_name_somebody_are_digests_in_the_key():
         (lambda: LabelSpec(names=("a", "b"), values=("1",)), "one value for each name"),
         (lambda: LabelSpec(names=("a",)), "one class"),
         (lambda: LabelSpec(source="mask", names=("a", "b", "c")), "no or two label.names"),
-        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), dimensions=3), "cohorts of kind nifti"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), slices=SliceSpec(with_mask=True)), "NIfTI"),
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
         (lambda: ImagesSpec(name="x"), "needs table.path"),
         (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(index="mean")), "NIfTI"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(spacing_mm=1)), "dimensions=3"),
+        (lambda: DicomSpec(name="x", label=UNLABELLED, dimensions=3, window=WindowSpec(mode="header")), "dimensions=2"),
+        (lambda: LabelSpec(names=("a", "b"), values=(("0", "1"), ("1",))), "must not repeat"),
+        (
+            lambda: TableSpec(path="t", file="f", label="y", also={"b": TableSpec(path="u", file="f", label="z")}),
+            "only one table can have a label",
+        ),
+        (
+            lambda: TableSpec(path="t", file="f", also={"b": TableSpec(path="u", file="f", also={"c": LISTING})}),
+            "list all of them in the first",
+        ),
+        (lambda: ImagesSpec(name="x", table=LISTING), r"several_rows=list needs label\.separator"),
+        (lambda: TableSpec(path="t", file="f", match_file="last"), "pattern"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="path")), "needs path_facts with a group"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="array")), "needs arrays.rows"),
+        (lambda: NiftiSpec(name="x", label=LabelSpec(source="array")), "is for array files"),
+        (lambda: DicomSpec(name="x", label=LabelSpec(source="mask", mask="m.nii")), "NIfTI volumes or pictures"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), path_facts="(?P<x>"), "not a regular expression"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), path_facts="(?P<ward>x)"), "needs named groups"),
+        (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), recode={"patient": {"a": "b"}}), "site"),
         (lambda: ImagesSpec(name="../x", label=LabelSpec(source="none")), "pattern"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(build, message):
     with pytest.raises(ValidationError, match=message):
         build()
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("lung", -1350, 150), ("bone", -500, 1300), ("brain", 0, 80),
+                                                   ("soft_tissue", -150, 250)])  # fmt: skip
+def test_a_window_for_ct_goes_by_its_name(shipped, name, low, high):
+    named = shipped("nifti", f"cohort.window.name={name}").window
+    assert (named.mode, named.low, named.high) == ("fixed", low, high)
+    assert WindowSpec.model_validate_json(named.model_dump_json()) == named
+    with pytest.raises(ValidationError):
+        WindowSpec(name="liver")
+
+
+def test_the_shape_of_an_image_is_that_of_its_dimensions(shipped):
+    settings = {"name": "x", "label": LabelSpec(source="none"), "size": 32}
+    assert NiftiSpec(**settings).image_shape == (32, 32)
+    assert NiftiSpec(**settings, dimensions=3).image_shape == (32, 32, 32)
+    assert shipped("nifti", "cohort.dimensions=3", "cohort.volume.shape=[8,16,24]").image_shape == (8, 16, 24)

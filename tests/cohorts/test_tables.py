@@ -5,8 +5,11 @@ import pytest
 
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import TableSpec
-from synthassay.cohorts.tables import join, read_table
+from synthassay.cohorts.tables import join, joins_table, read_table
 from synthassay.errors import UserError
+from synthassay.scans.limits import LimitSpec
+
+LIMITS = LimitSpec()
 
 
 def source(path: str, **changes) -> Source:
@@ -21,16 +24,16 @@ def test_every_kind_of_table_gives_the_same_rows(tmp_path, suffix):
         frame.to_parquet(path)
     else:
         frame.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
-    rows = read_table(TableSpec(path=path.name, file="f", label="y", age="years"), tmp_path, label_wanted=True)
+    rows = read_table(TableSpec(path=path.name, file="f", label="y", age="years"), tmp_path, True, LIMITS)
     assert rows == [{"file": "a.png", "label": "1", "age": "30.5"}, {"file": "b.png", "label": "0", "age": ""}]
 
 
 def test_a_missing_label_column_is_named_with_the_columns_there_are(tmp_path):
     (tmp_path / "t.csv").write_text("file,diagnosis\na.png,1\n")
     with pytest.raises(UserError, match=r"no label column 'lesion'.\nIts columns are 'file', 'diagnosis'") as caught:
-        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, True, LIMITS)
     assert "cohort.table.label" in str(caught.value)
-    rows = read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=False)
+    rows = read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, False, LIMITS)
     assert rows == [{"file": "a.png"}]
 
 
@@ -38,7 +41,7 @@ def test_a_missing_label_column_is_named_with_the_columns_there_are(tmp_path):
 def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path, row):
     (tmp_path / "t.csv").write_text(f"{row}\nb.png,nevus\n")
     with pytest.raises(UserError, match="It has 2 columns, whose first row looks like data") as caught:
-        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="lesion"), tmp_path, True, LIMITS)
     assert not any(cell in str(caught.value) for cell in ("png", "melanoma", "Doe", "4.5"))
 
 
@@ -48,7 +51,7 @@ def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path, row):
 def test_tables_that_hold_nothing_to_read(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_table(TableSpec(path="t.csv", file="file", label="label"), tmp_path, label_wanted=True)
+        read_table(TableSpec(path="t.csv", file="file", label="label"), tmp_path, True, LIMITS)
 
 
 def test_a_table_outside_the_root_needs_an_absolute_path(tmp_path):
@@ -56,8 +59,8 @@ def test_a_table_outside_the_root_needs_an_absolute_path(tmp_path):
     root.mkdir()
     (tmp_path / "t.csv").write_text("file\na.png\n")
     with pytest.raises(UserError, match="leaves the cohort's folder"):
-        read_table(TableSpec(path="../t.csv", file="file"), root, label_wanted=False)
-    assert read_table(TableSpec(path=str(tmp_path / "t.csv"), file="file"), root, label_wanted=False)
+        read_table(TableSpec(path="../t.csv", file="file"), root, False, LIMITS)
+    assert read_table(TableSpec(path=str(tmp_path / "t.csv"), file="file"), root, False, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,8 @@ def test_a_scan_is_found_by_each_of_its_identifiers(join_on, key):
 @pytest.mark.parametrize(
     ("how", "key", "path"),
     [("name", "b.png", "a/b.png"), ("stem", "b", "a/b.png"), ("stem", "scan_1", "x/scan_1.nii.gz"),
-     ("stem", "1.2.34", "1.2.34"), ("path", "a\\b.png", "a/b.png"), ("path", "./a/b.png", "a/b.png")],
+     ("stem", "1.2.34", "1.2.34"), ("last 2", "Data-v1/a/b.png", "x/a/b.png"),
+     ("path", "a\\b.png", "a/b.png"), ("path", "./a/b.png", "a/b.png")],
 )  # fmt: skip
 def test_files_match_by_path_name_or_stem(how, key, path):
     spec = TableSpec(path="t.csv", file="f", match_file=how, label="label")
@@ -121,7 +125,85 @@ def test_a_table_that_matches_nothing_says_what_would():
         join(scans, [{"file": "else", "label": "1"}], spec, row_needed=True)
 
 
+def test_columns_are_put_together_where_one_does_not_say_it(tmp_path):
+    (tmp_path / "t.csv").write_text("patient,x_coord,side,view\n004,12,Frontal,AP\n005,13,Lateral,\n")
+    spec = TableSpec(path="t.csv", file="patch_{patient}_x_{x_coord}.png", view="{side} {view}")
+    rows = read_table(spec, tmp_path, False, LIMITS)
+    assert [row["file"] for row in rows] == ["patch_004_x_12.png", "patch_005_x_13.png"]
+    assert [row["view"] for row in rows] == ["Frontal AP", "Lateral"]
+    with pytest.raises(UserError, match=r"no site column 'hospital'.\nIts columns are 'patient', 'x_coord'"):
+        read_table(TableSpec(path="t.csv", file="patient", site="site {hospital}"), tmp_path, False, LIMITS)
+
+
+def test_messages_name_the_setting_of_the_table_that_they_are_about(tmp_path):
+    (tmp_path / "t.csv").write_text("study_id,Pneumonia\n7,1\n")
+    spec = TableSpec(path="t.csv", join_on="study", study="study_id", label="Edema")
+    with pytest.raises(UserError, match=r"Set cohort\.table\.also\.findings\.label to one of them"):
+        read_table(spec, tmp_path, True, LIMITS, "table.also.findings")
+    with pytest.raises(UserError, match=r"with cohort\.table\.also\.x\.join_on=patient cohort\.table\.also\.x\.pa"):
+        join([source("a.png")], [{"study": "P1", "label": "1"}], spec, True, name="table.also.x")
+
+
+def test_several_files_are_one_table_and_their_folder_is_a_column(tmp_path):
+    for number, group in ((1, "NOR"), (2, "DCM")):
+        folder = tmp_path / "training" / f"patient{number:03d}"
+        folder.mkdir(parents=True)
+        (folder / "Info.cfg").write_text(f"Group: {group}\n")
+    spec = TableSpec(path="**/Info.cfg", join_on="patient", patient="{folder}", label="Group")
+    assert read_table(spec, tmp_path, True, LIMITS) == [
+        {"patient": "patient001", "label": "NOR"}, {"patient": "patient002", "label": "DCM"}
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"does not exist under"):
+        read_table(TableSpec(path="*/Info.cfg", file="f", label="Group"), tmp_path, True, LIMITS)
+    (tmp_path / "training" / "link.cfg").symlink_to(tmp_path.parent / "elsewhere.cfg")
+    (tmp_path.parent / "elsewhere.cfg").write_text("Group: X\n")
+    with pytest.raises(UserError, match="leaves the cohort's folder"):
+        read_table(TableSpec(path="*/*.cfg", file="f"), tmp_path, False, LIMITS)
+
+
+def test_a_missing_table_of_facts_can_be_left_out(tmp_path):
+    with pytest.raises(UserError, match=r"to go without it, set cohort\.table=null or ~cohort\.table\.also\.NAME"):
+        read_table(TableSpec(path="sites.xlsx", file="f", site="s"), tmp_path, False, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("rule", "labels", "expected"),
+    [("majority", "110", "1"), ("majority", "01", None), ("list", "101", "0|1"), ("list", ("", ""), ""),
+     ("refuse", "11", "1"), ("refuse", "10", None)],
+)  # fmt: skip
+def test_rows_of_one_scan_with_other_labels(rule, labels, expected):
+    spec = TableSpec(path="t.csv", file="f", label="y", several_rows=rule)
+    rows = [{"file": "a.png", "label": label} for label in labels]
+    joined = join([source("a.png")], rows, spec, row_needed=True, separator="|")
+    assert [scan.label for scan in joined.sources] == ([] if expected is None else [expected])
+    assert joined.counts.contradicted == (expected is None)
+
+
+def test_scans_without_a_row_can_have_a_label_of_their_own():
+    spec = TableSpec(path="t.csv", file="f", label="y", no_row="0")
+    joined = join([source("a.png"), source("b.png")], [{"file": "a.png", "label": "1"}], spec, row_needed=True)
+    assert [scan.label for scan in joined.sources] == ["1", "0"]
+
+
+def test_a_later_table_is_joined_by_what_an_earlier_one_said():
+    images = TableSpec(path="i.csv", file="f", patient="p", view="v")
+    people = TableSpec(path="p.csv", join_on="patient", patient="p", sex="x", view="v")
+    first = join([source("a.png", patient="a.png")], [{"file": "a.png", "patient": "P9", "view": "AP"}], images, True)
+    rows = [{"patient": "P9", "sex": "2", "view": "PA"}]
+    (scan,) = join(first.sources, rows, people, False, recode={"sex": {"2": "F"}}).sources
+    assert (scan.patient, scan.sex, scan.view) == ("P9", "F", "PA")
+
+
+def test_both_sides_of_a_join_are_counted_in_a_table():
+    rows = [{"patient": p, "label": y} for p, y in (("P1", "0"), ("P1", "1"), ("P2", "1"), ("P4", "1"))]
+    scans = [source("1"), source("2", patient="P2"), source("2b", patient="P2"), source("3", patient="P3")]
+    spec = TableSpec(path="t.csv", join_on="patient", patient="p", label="y")
+    table = joins_table([join(scans, rows, spec, True, name="table.also.findings").counts])
+    assert table.rows == (("table.also.findings", "patient", "4", "3", "1", "1", "1"),)
+    assert table.patients == (2,)
+
+
 def test_paths_in_messages_are_the_tables_name_only(tmp_path):
     with pytest.raises(UserError, match=r"the table t\.csv does not exist") as caught:
-        read_table(TableSpec(path="t.csv", file="f"), Path("root"), label_wanted=False)
+        read_table(TableSpec(path="t.csv", file="f"), Path("root"), False, LIMITS)
     assert str(tmp_path) not in str(caught.value)

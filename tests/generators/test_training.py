@@ -176,3 +176,11 @@ def test_a_failed_write_keeps_the_file_before_it(tmp_path: Path, monkeypatch: py
 def test_a_condition_named_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="names a column twice"):
         EdmSpec(condition_on=("label", "label"))
+
+
+def test_standardising_in_place_gives_the_same_bits() -> None:
+    subject = images(50)
+    standardiser = Standardiser.of(subject)
+    values = torch.from_numpy(subject.pixels.astype(np.float32)) / subject.pixel_max
+    expected = standardiser.forward(values)
+    assert torch.equal(standardiser.forward_(values), expected)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthassay.errors import UserError
-from synthassay.metrics import points
+from synthassay.metrics import tiles
 from synthassay.metrics.cmmd import cmmd, cmmd_name
 
 
@@ -26,7 +26,7 @@ def test_tiles_give_the_same_as_one_block(monkeypatch):
     random = np.random.default_rng(0)
     real, synthetic = random.standard_normal((90, 6)), random.standard_normal((70, 6)) + 0.4
     whole = cmmd(real, synthetic)
-    monkeypatch.setattr(points, "BLOCK_ENTRIES", 13 * 90)
+    monkeypatch.setattr(tiles, "tile_side", lambda *_: 13)
     tiled = cmmd(real, synthetic)
     assert tiled.value == pytest.approx(whole.value, rel=1e-9)
     assert tiled.standard_error == pytest.approx(whole.standard_error, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Checked rows, directions, tiles and nearest rows."""
+"""Checked rows, directions and rows of distances."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 
 from synthassay.errors import UserError
 from synthassay.metrics import points
-from synthassay.metrics.inputs import checked_rows, directions, distance_tiles, nearest
+from synthassay.metrics.inputs import checked_rows, directions, distance_tiles
 
 
 def random_rows(n, d, seed=0):
@@ -53,14 +53,3 @@ def test_tiles_hold_the_distances_and_nothing_between_equal_rows(monkeypatch):
     assert len(tiles) > 3
     assert torch.cat([tile for _, tile in tiles]).numpy() == pytest.approx(cdist(x, y) ** 2, rel=1e-9, abs=1e-9)
     assert tiles[0][1][3, 20] == 0.0
-
-
-def test_nearest_rows_and_exact_ties():
-    x, y = random_rows(50, 6), random_rows(30, 6, seed=1)
-    x[5] = x[40]
-    x[7] = y[2]
-    found, distances = nearest(x, y)
-    assert found.numpy().tolist() == cdist(x, y).argmin(axis=1).tolist()
-    assert distances.numpy() == pytest.approx(cdist(x, y).min(axis=1), rel=1e-12)
-    assert distances[5] == distances[40]
-    assert distances[7] == 0.0

@@ -69,7 +69,7 @@ def test_rows_are_ordered_by_patient_and_read_in_blocks(monkeypatch):
     held = centred_points("x", np.arange(14.0).reshape(7, 2), units)
     assert held.units.tolist() == [0, 0, 0, 1, 1, 2, 3]
     assert held.vectors()[:3, 0].tolist() == [0.0, 4.0, 10.0]
-    monkeypatch.setattr(points, "BLOCK_ENTRIES", 6)
+    monkeypatch.setattr(points, "VECTOR_ENTRIES", 6)
     assert [(rows.start, rows.stop) for rows, _ in held.blocks()] == [(0, 3), (3, 6), (6, 7)]
     assert torch.cat([block for _, block in held.blocks()]).equal(held.vectors())
 

@@ -19,6 +19,7 @@ from synthassay.reports.data import (
     StageTiming,
 )
 from synthassay.reports.html import write_report
+from tests.reports.cards import make_card
 
 TESTED, CONTROLS = ("edm", "gan", "vae"), ("oracle", "copycat", "blend", "noise")
 SITES, DEVICES, LABELS = ("Northfield", "Weir Road", "Ashby"), ("Vendor A / M1", "Vendor B / X9"), ("clear", "lesion")
@@ -205,7 +206,8 @@ def build(site: str = SITES[0], real_seed: int = 1) -> ReportData:
     return ReportData(
         title="phantom: edm, gan, vae", run_id="3fa1c09b77d2", seed=0, cohort=cohort(site), sets=sets,
         results=[*fidelity_rows(), *memorisation_rows(), *downstream_rows()], grids=grids, pairs=pairs, losses=losses,
-        quarantine={"not DICOM": 3, "pixel data truncated": 1}, settings={"seed": 0, "fidelity": {"k": 5}},
+        card=make_card((site, *SITES[1:])), quarantine={"not DICOM": 3, "pixel data truncated": 1},
+        settings={"seed": 0, "fidelity": {"k": 5}},
         timings=[StageTiming(stage="prepare", seconds=12.4, peak_memory_mb=420.0, found_done=True),
                  StageTiming(stage="train", seconds=183.2, peak_memory_mb=1890.0)],
         provenance={"python": "3.11.9", "hardware": {"cpu": "2 cores", "gpu": None}},

@@ -6,23 +6,29 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.reading import READERS, explained
-from synthassay.cohorts.specs import DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
+from synthassay.cohorts.specs import ArraySpec, DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
 from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
+from synthassay.scans import arrays
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
 LIMITS = LimitSpec(file_mib=8, voxels=1 << 22, frames=256, header_mib=1, inflated_mib=32, seconds=20, memory_mib=1024)
 COMMON = {"name": "fuzz", "size": 8, "label": LabelSpec(source="none"), "limits": LIMITS}
-SPECS = {"dicom": DicomSpec(**COMMON), "nifti": NiftiSpec(**COMMON), "images": ImagesSpec(**COMMON)}
+SPECS = {
+    "dicom": DicomSpec(**COMMON),
+    "nifti": NiftiSpec(**COMMON),
+    "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"})),
+}
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",
@@ -72,6 +78,25 @@ def picture_files() -> dict[str, bytes]:
     for name, (image, options) in written.items():
         stream = io.BytesIO()
         image.save(stream, kinds[name.rpartition(".")[2]], **options)
+        files[name] = stream.getvalue()
+    return files
+
+
+def array_containers() -> dict[str, bytes]:
+    """NPZ and HDF5 files, plain and compressed, of 8 and 16 bits and floats."""
+    random = np.random.default_rng(0)
+    images = {"x_images": random.integers(0, 255, (4, 9, 8), dtype=np.uint8), "x_labels": np.arange(4)[:, None],
+              "y_images": random.random((2, 8, 8, 3), np.float32), "y_labels": np.arange(2)}  # fmt: skip
+    files = {}
+    for name, save in (("stored.npz", np.savez), ("deflated.npz", np.savez_compressed)):
+        stream = io.BytesIO()
+        save(stream, **images)
+        files[name] = stream.getvalue()
+    for name, options in (("plain.h5", {}), ("gzip.h5", {"compression": "gzip", "shuffle": True})):
+        stream = io.BytesIO()
+        with h5py.File(stream, "w") as file:
+            for array, values in images.items():
+                file.create_dataset(array, data=values, **options)
         files[name] = stream.getvalue()
     return files
 
@@ -130,13 +155,13 @@ def cases(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str,
 
 
 def read(item: tuple[str, bytes]) -> str | Unreadable:
-    """The file as a cohort and as an external set read it: ``images`` where one of them does, else why not."""
+    """The file as a cohort and as an external set read it: ``images``, or why one of them does not."""
     name, content = item
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         outcomes = [_outcome(lambda: _as_cohort(path)), _outcome(lambda: _as_external(path))]
-    return next((o for o in outcomes if isinstance(o, str)), outcomes[0])
+    return next((outcome for outcome in outcomes if isinstance(outcome, Unreadable)), "images")
 
 
 def _outcome(reading: Callable[[], object]) -> str | Unreadable:
@@ -149,12 +174,15 @@ def _outcome(reading: Callable[[], object]) -> str | Unreadable:
 
 def _as_cohort(path: Path) -> object:
     root, name = path.parent, path.name
+    if name.endswith(arrays.SUFFIXES):
+        sources = array_files.describe(root, name, SPECS["images"])
+        return [array_files.read_images(root, source, SPECS["images"]) for source in (sources[0], sources[-1])]
     if name.endswith(".dcm"):
         source, kind = read_source(root, name, SPECS["dicom"]), "dicom"
     elif name.endswith((".nii", ".nii.gz")):
-        source, kind = nifti.describe(root, name, SPECS["nifti"], frozenset({name}))[0], "nifti"
+        source, kind = nifti.NiftiFolder(root, [name], SPECS["nifti"]).describe(name)[0], "nifti"
     else:
-        source, kind = photographs.describe(name), "images"
+        source, kind = photographs.describe(name, SPECS["images"], ())[0], "images"
     images = READERS[kind](root, source, SPECS[kind])
     assert images.pixels.shape[2:] == (8, 8)
     assert np.isfinite(images.pixels).all()
@@ -162,4 +190,6 @@ def _as_cohort(path: Path) -> object:
 
 
 def _as_external(path: Path) -> object:
+    if path.name.endswith(arrays.SUFFIXES):
+        return None  # external sets are not read from array files
     return read_planes(path, ExternalSpec(max_values=LIMITS.voxels), POLICY)

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parent))  # where the processes find it too
 import damaged
 
 FORMATS = {"dicom": (damaged.dicom_files, 1500), "nifti": (damaged.volume_files, 500),
-           "pictures": (damaged.picture_files, 500)}  # fmt: skip
+           "pictures": (damaged.picture_files, 500), "arrays": (damaged.array_containers, 400)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)

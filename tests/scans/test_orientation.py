@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, tilt, upright
+from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, tilt, unstack, upright
 from synthassay.scans.volumes import Volume
 
 
@@ -46,3 +46,9 @@ def test_stacks_show_the_patient_from_the_side_that_radiologists_do():
         assert np.shares_memory(shown, values)
         rows, columns, slices = stack_spacing(volume, axis)
         assert from_stack_order((slices, rows, columns), axis) == pytest.approx((1, 2, 3))
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_unstacking_undoes_stacking(axis):
+    values = np.arange(60).reshape(3, 4, 5)
+    assert np.array_equal(unstack(stack(values, axis), axis), values)

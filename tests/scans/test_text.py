@@ -1,8 +1,10 @@
 import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from synthassay.scans.text import age_band, age_of, clean, date_of, device_name, manufacturer, sex_of, table_value
+from synthassay.scans.text import age_band, age_of, clean, date_of, sex_of, table_value
 
 
 def test_control_characters_are_stripped_and_length_is_capped():
@@ -20,28 +22,40 @@ def test_markup_is_kept_as_text_for_the_report_to_escape():
 
 
 @pytest.mark.parametrize(
-    ("written", "expected"),
-    [("SIEMENS", "Siemens"), ("Siemens Healthineers", "Siemens"), (" siemens  HealthCare GmbH", "Siemens"),
-     ("GE MEDICAL SYSTEMS", "GE"), ("Philips Medical Systems", "Philips"), ("GEOMETRICS", "Geometrics"),
-     ("Aster  Medical", "Aster Medical"), ("", None)],
-)  # fmt: skip
-def test_manufacturers_get_one_spelling(written, expected):
-    assert manufacturer(written) == expected
-
-
-def test_device_does_not_name_its_manufacturer_twice():
-    assert device_name("SIEMENS", "Siemens Skyra") == "Siemens Skyra"
-    assert device_name("GE MEDICAL SYSTEMS", "DISCOVERY MR750") == "GE DISCOVERY MR750"
-    assert device_name(None, "Skyra") == "Skyra"
-    assert device_name("", None) is None
-
-
-@pytest.mark.parametrize(
     ("text", "years"), [("045Y", 45.0), ("006M", 0.5), ("026W", 0.5), ("000Y", None), ("3.5", 3.0), ("023M", 1.9),
-                        ("44.97", 44.0), ("x", None), (None, None), ("131Y", None), ("095Y", 90.0)],
+                        ("44.97", 44.0), ("x", None), (None, None), ("131Y", None), ("095Y", 90.0),
+                        ("90+", 90.0), (">89", 90.0), ("89+", 90.0), ("100D", 0.3), ("45+", None)],
 )  # fmt: skip
 def test_age_strings(text, years):
     assert age_of(text) == years
+
+
+@given(st.integers(0, 999), st.sampled_from("DWMY"))
+def test_every_dicom_age_string_is_an_age_in_years_or_missing(count, unit):
+    years = count / {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}[unit]
+    age = age_of(f"{count:03d}{unit}")
+    if years > 130 or (count, unit) == (0, "Y"):
+        assert age is None
+    else:
+        assert age is not None
+        assert age == (min(int(years), 90) if years >= 2 else round(years, 1))
+
+
+@given(st.text(max_size=8))
+def test_any_text_is_an_age_in_range_or_missing(text):
+    age = age_of(text)
+    assert age is None or 0 <= age <= 90
+
+
+@given(st.dates(datetime.date(1900, 1, 1), datetime.date(2030, 1, 1)), st.integers(0, 40_000))
+def test_an_age_from_dates_is_that_of_the_last_birthday(born, days):
+    try:
+        scanned = born + datetime.timedelta(days)
+    except OverflowError:
+        return
+    age = age_of(None, f"{born:%Y%m%d}", f"{scanned:%Y%m%d}")
+    years = scanned.year - born.year - ((scanned.month, scanned.day) < (born.month, born.day))
+    assert age == (min(years, 90) if years >= 2 else round(days / 365.25, 1))
 
 
 def test_age_follows_from_birth_and_study_date_where_none_is_written():

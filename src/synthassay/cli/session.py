@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from synthassay.cli.cohort_tables import cohort_tables
 from synthassay.cli.progress import BarProgress
 from synthassay.cli.trackers import NoTracker, Tracker
 from synthassay.reports.release import publishable
@@ -39,6 +40,8 @@ def run_session(
     tracker.start(line.run_id, name, {"run_id": line.run_id, "spec": line.public_spec()})
     try:
         line.run_until(until)
+        if until == "prepare":
+            progress.note(cohort_tables(line.cohort))
         if until != "report":
             return _say(progress, f"{until} is done; its output is in the store", str(context.store.root))
         if not isinstance(tracker, NoTracker):

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
+from synthassay.cohorts.pseudonyms import write_private_table
 from synthassay.cohorts.sources import Source
 from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.dicom.geometry import orientation_name
@@ -23,11 +25,6 @@ class SourceStack:
     source: Source
     stack: Stack
 
-    @property
-    def paths(self) -> list[str]:
-        """Its files, in the order of its slices."""
-        return list(dict.fromkeys(one.path for one in self.stack.slices))
-
 
 def stacks_of(sources: Iterable[Source]) -> list[SourceStack]:
     """All slices of all series as stacks, series in the order of their first file."""
@@ -44,6 +41,29 @@ def without_localisers(sources: Sequence[Source]) -> tuple[list[Source], list[Qu
     """The sources that are scans, and a row for each file that holds nothing but localisers."""
     plans = {s.path for s in sources if s.slices and all(facts.is_localiser for facts in s.slices)}
     return [s for s in sources if s.path not in plans], [LOCALISER.row(path) for path in sorted(plans)]
+
+
+def volumes_of(stacks: Sequence[SourceStack], index: int | None) -> tuple[list[Source], list[Quarantined]]:
+    """A source for each volume, and a row for each file of which no slice is in one.
+
+    ``index``: of each series only the volume of this number, from 0; None: all of them.
+    """
+    volumes: list[Source] = []
+    left_out: dict[str, Unreadable] = {}
+    number: dict[tuple[str, str], int] = defaultdict(int)
+    for one in stacks:
+        series = (one.source.patient, one.source.series)
+        problem = one.stack.problem
+        if problem is None:
+            if index is not None and number[series] != index:
+                problem = Unreadable("volume", str(number[series]), "left out by cohort.volume.index")
+            number[series] += 1
+        if problem is None:
+            volumes.append(replace(one.source, stack=one.stack, slices=()))
+        else:
+            left_out |= dict.fromkeys(one.stack.paths, problem)
+    used = {path for volume in volumes for path in volume.parts}
+    return volumes, [problem.row(path) for path, problem in left_out.items() if path not in used]
 
 
 def places_of(stacks: Iterable[SourceStack]) -> dict[tuple[str, int], tuple[int, float]]:
@@ -103,3 +123,35 @@ def _counts(stacks: Sequence[SourceStack]) -> tuple[str, ...]:
 def _range(values: Sequence[T], say: Callable[[T], str]) -> str:
     """The one value, or the first and the last of sorted ones."""
     return say(values[0]) if len(values) == 1 else f"{say(values[0])} to {say(values[-1])}"
+
+
+def told(stacks: Sequence[SourceStack], straightened: bool) -> list[str]:
+    """Sentences about what a reader should know; ``straightened``: volumes are put onto the patient's axes."""
+    sentences = []
+    drawn = {one.source.path for one in stacks if one.source.overlays}
+    if drawn:
+        sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")
+    tilted = sum(one.stack.tilt_degrees > 0 for one in stacks)
+    if tilted and not straightened:
+        sentences.append(f"{tilted:,} stacks were scanned with a tilted gantry, and their slices stay shifted against "
+                         "each other (for volumes cohort.volume.oblique=resample straightens them).")  # fmt: skip
+    return sentences
+
+
+def write_series(stem: Path, stacks: Sequence[SourceStack]) -> None:
+    """Every stack with its source ids into the private table ``<stem>.series.parquet``."""
+    firsts = [one.stack.slices[0].facts for one in stacks]
+    problems = [one.stack.problem for one in stacks]
+    write_private_table(stem.with_name(f"{stem.name}.series.parquet"), {
+        "source_patient": [one.source.patient for one in stacks], "source_study": [one.source.study for one in stacks],
+        "source_series": [one.source.series for one in stacks], "path": [one.source.path for one in stacks],
+        "modality": [one.source.modality for one in stacks], "device": [one.source.device for one in stacks],
+        "slices": [len(one.stack.slices) for one in stacks], "rows": [facts.rows for facts in firsts],
+        "columns": [facts.columns for facts in firsts], "spacing_mm": [one.stack.spacing_mm for one in stacks],
+        "plane": [orientation_name(facts.orientation) for facts in firsts],
+        "put_apart_by": [", ".join(one.stack.apart) for one in stacks],
+        "tilt_degrees": [one.stack.tilt_degrees for one in stacks],
+        "problem": [problem and problem.reason for problem in problems],
+        "problem_field": [problem and problem.field for problem in problems],
+        "problem_found": [problem and problem.found for problem in problems],
+    })  # fmt: skip

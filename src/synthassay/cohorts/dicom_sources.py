@@ -2,20 +2,45 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from synthassay.cohorts.carried import Carried
+from synthassay.cohorts.parallel import restart_clock
+from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
-from synthassay.scans.dicom.header import DicomHeader, read_header
+from synthassay.cohorts.volumes import images_of
+from synthassay.scans.devices import DeviceFacts, device_of, positive
+from synthassay.scans.dicom.attributes import text_of
+from synthassay.scans.dicom.deidentify import check_header
+from synthassay.scans.dicom.files import guarded, open_header
+from synthassay.scans.dicom.header import DicomHeader, header_of
 from synthassay.scans.dicom.pixels import read_planes
-from synthassay.scans.text import clean, device_name
+from synthassay.scans.dicom.series import Stack
+from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.views import view_of
 
 
 def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
     """What the header of one file says. Raises :class:`Unreadable` for anything that is not an image to read."""
-    header = read_header(root / path, spec.limits, _asked(spec))
+    return source_of(open_header(root / path, spec.limits), path, spec)
+
+
+def carried_by(dataset: Any, path: str) -> Carried:
+    """What the header of a file that was opened carries about people."""
+    with guarded("header", "the DICOM header is damaged"):
+        patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID") or path
+        return Carried(check_header(dataset, path), patient, text_of(dataset, "SeriesInstanceUID") or path)
+
+
+def source_of(dataset: Any, path: str, spec: DicomSpec) -> Source:
+    """The same for a file that was opened."""
+    header = header_of(dataset, spec.limits, _asked(spec))
     refusal = _refusal(header, spec)
     if refusal:
         raise Unreadable(*refusal)
@@ -24,7 +49,9 @@ def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
 
 def _asked(spec: DicomSpec) -> list[str]:
     return [
-        keyword for keyword in (spec.site_from, spec.view_from, _label_keyword(spec)) if keyword not in ("", "none")
+        keyword
+        for keyword in (site_keyword(spec), spec.view_from, _label_keyword(spec))
+        if keyword not in (None, "", "none")
     ]
 
 
@@ -34,13 +61,19 @@ def _label_keyword(spec: DicomSpec) -> str:
 
 def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
     study = header.study_uid or header.series_uid or path
+    scanner = DeviceFacts(
+        manufacturer=header.manufacturer, model=header.model, software=header.software, kernel=header.kernel,
+        field_strength_t=positive(header.field_strength_t), kvp=positive(header.kvp),
+    )  # fmt: skip
+    view_code = header.view_code if spec.view_from == "ViewPosition" else None
     return Source(
         # Without a patient id, what is known to be one person's is the study.
         path=path, patient=header.patient_id or f"study {study}", study=study, series=header.series_uid or path,
-        uid=header.sop_uid, site=clean(header.extra.get(spec.site_from)), view=clean(header.extra.get(spec.view_from)),
-        device=device_name(header.manufacturer, header.model), sex=header.sex, age=header.age, day=header.day,
+        uid=header.sop_uid, site=clean(header.extra.get(spec.site_from)),
+        view=view_of(header.extra.get(spec.view_from), header.laterality, view_code),
+        device=device_of(scanner, spec.device_from), scanner=scanner, sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, slices=header.slices,
+        modality=header.modality, overlays=header.overlays, slices=header.slices,
     )  # fmt: skip
 
 
@@ -54,8 +87,21 @@ def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | Non
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """All frames of one file in the cohort's units, MONOCHROME1 inverted. Raises :class:`Unreadable`."""
+    """All frames of one file, or one volume, in the cohort's units. Raises :class:`Unreadable`."""
     assert isinstance(spec, DicomSpec)
+    if source.stack is not None:
+        return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
     planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
+
+
+def _volume(root: Path, stack: Stack, spec: DicomSpec) -> FileImages:
+    volume = read_volume(root, stack, spec.limits, spec.units, lambda: restart_clock(spec.limits))
+    content = hashlib.sha256()
+    for path in stack.paths:
+        with (root / path).open("rb") as stream:
+            content.update(hashlib.file_digest(stream, "sha256").digest())
+    images = images_of(volume, spec, content.hexdigest())
+    frame = stack.slices[0].facts.frame  # a file may hold the first slices of several volumes
+    return replace(images, planes=tuple(replace(plane, frame=frame) for plane in images.planes))

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.tables import table_path, without_absent_participants
+from synthassay.cohorts.tables import table_paths, without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 
@@ -124,8 +124,8 @@ def source_fingerprint(spec: CohortSpec, root: Path) -> str:
     for path in discover(root)[0]:
         status = (root / path).stat()
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    table = without_absent_participants(spec, root).table
-    if table is not None:
-        status = table_path(table, root).stat()
-        digest.update(f"table\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    for name, table in without_absent_participants(spec, root).tables.items():
+        for file in table_paths(table, root):
+            status = file.stat()
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from synthassay.cohorts.planes import digest
 from synthassay.cohorts.sources import FileImages, Image, Plane, Source
 from synthassay.cohorts.whole_files import write_whole
 from synthassay.records import Quarantined
+from synthassay.scans.findings import Finding
 
 FloatArray = NDArray[np.float32]
 JOURNAL, KEY = "journal.jsonl", "reading.key"
@@ -109,7 +110,7 @@ class Journal:
                 continue
             images += [
                 Image(source=source, plane=_plane(plane), sha256=answer["sha256"], chunk=answer["chunk"],
-                      row=answer["row"] + place)
+                      row=answer["row"] + place, carried=frozenset(Finding(*found) for found in answer["carried"]))
                 for place, plane in enumerate(answer["planes"])
             ]  # fmt: skip
         return images, refused
@@ -118,7 +119,8 @@ class Journal:
 def facts_of(images: FileImages, where: tuple[int, int]) -> dict[str, Any]:
     """What the journal keeps of a file that was read; its pixels lie at ``where`` (file, row)."""
     chunk, row = where
-    return {"sha256": images.sha256, "chunk": chunk, "row": row, "planes": [asdict(plane) for plane in images.planes]}
+    return {"sha256": images.sha256, "chunk": chunk, "row": row, "planes": [asdict(plane) for plane in images.planes],
+            "carried": sorted(images.carried)}  # fmt: skip
 
 
 def _line(answer: dict[str, Any]) -> bytes:

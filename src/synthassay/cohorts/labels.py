@@ -15,15 +15,29 @@ MOST_CLASSES = 100
 MANY_CLASSES = 10  # more of them than half the patients are ids rather than classes
 MOST_SHOWN = 20
 UNLABELLED_NAMES = ("unlabelled",)
+OTHER = "*"  # in label.values: every text that is not named and not empty
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes of a cohort: ``names`` in order, which of them is positive, and the source text of each."""
+    """The classes of a cohort: ``names`` in order, which of them is positive, and the source texts of each."""
 
     names: tuple[str, ...]
     positive: int
-    values: tuple[str, ...] = ()
+    values: tuple[tuple[str, ...], ...] = ()
+    separator: str = ""
+
+    def numbers(self, label: str | None) -> set[int]:
+        """The classes that a label names; of a list of values, those of which one is named explicitly."""
+        parts = set(parts_of(label, self.separator))
+        named = {number for number, values in enumerate(self.values) if parts & set(values)}
+        return named or {number for number, values in enumerate(self.values) if OTHER in values and parts != {""}}
+
+
+def parts_of(label: str | None, separator: str) -> list[str]:
+    """The values in a label: one, or with a separator those between; an empty label is one empty text."""
+    text = table_value(label or "")
+    return [table_value(part) for part in text.split(separator)] if separator else [text]
 
 
 def find_classes(sources: Sequence[Source], spec: CohortSpec) -> tuple[Classes, list[Source], list[Quarantined]]:
@@ -37,20 +51,31 @@ def find_classes(sources: Sequence[Source], spec: CohortSpec) -> tuple[Classes, 
     if label.source == "mask":
         names = label.names or (f"no {label.name}", label.name)
         return Classes(names, _positive(label, names)), list(sources), []
-    texts = [table_value(source.label or "") for source in sources]
-    values = label.values or label.names or _distinct(texts, len({source.patient for source in sources}))
-    names = label.names or tuple(clean(value) or "class" for value in values)
+    classes = _classes(sources, label)
     kept, refused = [], []
-    for source, text in zip(sources, texts, strict=True):
-        if text in values:
+    for source in sources:
+        numbers = classes.numbers(source.label)
+        if len(numbers) == 1:
             kept.append(source)
             continue
-        found, reason = ("no label", "the scan has no label") if not text else (
-            "another value", "the label is not one of cohort.label.values")  # fmt: skip
+        found, reason = ("several classes", "the label names several classes of cohort.label.values")
+        if not numbers:
+            found, reason = ("another value", "the label is not one of cohort.label.values") if source.label else (
+                "no label", "the scan has no label")  # fmt: skip
         refused.append(Quarantined(path=source.path, field=label.name, found=found, reason=reason))
     if not kept:
-        raise UserError(_no_label(texts, values, spec))
-    return Classes(names, _positive(label, names), values), kept, refused
+        raise UserError(_no_label([table_value(source.label or "") for source in sources], classes, spec))
+    return classes, kept, refused
+
+
+def _classes(sources: Sequence[Source], label: LabelSpec) -> Classes:
+    values = label.values or label.names
+    if not values:
+        texts = [part for source in sources for part in parts_of(source.label, label.separator)]
+        values = _distinct(texts, len({source.patient for source in sources}))
+    listed = tuple((value,) if isinstance(value, str) else value for value in values)
+    names = label.names or tuple(clean(value[0]) or "class" for value in listed)
+    return Classes(names, _positive(label, names), listed, label.separator)
 
 
 def _distinct(texts: Sequence[str], patients: int) -> tuple[str, ...]:
@@ -81,11 +106,12 @@ def _may_be_shown(names: Sequence[str]) -> bool:
     return len(names) <= MOST_SHOWN and not any(re.search(r"\d{4}", name) for name in names)
 
 
-def _no_label(texts: Sequence[str], values: Sequence[str], spec: CohortSpec) -> str:
+def _no_label(texts: Sequence[str], classes: Classes, spec: CohortSpec) -> str:
     seen = sum(bool(text) for text in texts)
     if not seen:
         return (f"none of {len(texts):,} scans has a label (cohort.label.source={spec.label.source}).\n"
                 "Name the table's label column in cohort.table.label, or set cohort.label.source=none.")  # fmt: skip
+    values = [value for values in classes.values for value in values]
     return (f"none of {seen:,} labels is one of cohort.label.values {', '.join(map(repr, values))}.\n"
             "List the values as the source writes them, in the order of cohort.label.names.")  # fmt: skip
 
@@ -97,8 +123,7 @@ def labels_of(images: Sequence[Image], classes: Classes, spec: CohortSpec) -> li
     if spec.label.source == "mask":
         labels = [int((image.plane.mask_pixels or 0) >= spec.label.mask_min_pixels) for image in images]
     else:
-        index = {value: number for number, value in enumerate(classes.values)}
-        labels = [index[table_value(image.source.label or "")] for image in images]
+        labels = [min(classes.numbers(image.source.label)) for image in images]  # exactly one, by find_classes
     counts = Counter(labels)
     if len(counts) < 2:
         name = f"the label {classes.names[labels[0]]!r}" if _may_be_shown(classes.names) else "one label"

@@ -1,26 +1,30 @@
 """NIfTI cohorts: who and what a volume is of by its path and the files around it, and its images."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from synthassay.cohorts.masks import mask_path
+from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.sources import FileImages, Source
-from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.specs import CohortSpec, NiftiSpec
 from synthassay.cohorts.volumes import images_of
+from synthassay.scans.descriptions import sidecar_findings
+from synthassay.scans.devices import device_of, sidecar_device
 from synthassay.scans.nifti.bids import BidsFolder, entity
 from synthassay.scans.nifti.decathlon import DecathlonFolder
+from synthassay.scans.nifti.identity import header_findings
 from synthassay.scans.nifti.masks import read_mask
 from synthassay.scans.nifti.volume import image_path, open_file, read_volume, suffix_of
 from synthassay.scans.orientation import upright
-from synthassay.scans.text import age_of, clean, date_of, device_name
+from synthassay.scans.text import age_of, clean, date_of
 from synthassay.scans.unreadable import Unreadable
 
 
 class NiftiFolder:
     """The files of a cohort. ``paths`` are those found under the root: nothing else is opened."""
 
-    def __init__(self, root: Path, paths: Iterable[str], spec: CohortSpec) -> None:
+    def __init__(self, root: Path, paths: Iterable[str], spec: NiftiSpec) -> None:
         self._known = frozenset(paths)
         self._bids, self._decathlon = BidsFolder(root, self._known), DecathlonFolder(root, self._known)
         self._spec = spec
@@ -41,13 +45,13 @@ class NiftiFolder:
         patient = subject or case or path
         mask = self._mask(path, suffix, subject or "", session or "")
         facts, row = self._bids.facts(path), {**self._bids.session_row(path), **self._bids.scan_row(path)}
-        scanned = date_of(row.get("acq_time"))
+        scanner, scanned = sidecar_device(facts), date_of(row.get("acq_time"))
         modality = self._decathlon.modality(path, suffix, self._spec.volume.index) if case else None
         source = Source(
             path=path, patient=patient, study=f"{patient}/{session}" if session else patient, series=path, mask=mask,
-            site=clean(facts.get("InstitutionName")), view=clean(modality), age=age_of(row.get("age")),
-            device=device_name(facts.get("Manufacturer"), facts.get("ManufacturersModelName")),
-            day=scanned.toordinal() if scanned else None,
+            site=clean(facts.get(site_keyword(self._spec) or "")), view=clean(modality), age=age_of(row.get("age")),
+            device=device_of(scanner, self._spec.device_from), scanner=scanner,
+            day=scanned.toordinal() if scanned else None, carried=sidecar_findings(facts),
         )  # fmt: skip
         belonging = [mask, image, *self._bids.sidecars(path), *self._bids.tables(path)]
         return source, tuple(extra for extra in belonging if extra)
@@ -58,10 +62,7 @@ class NiftiFolder:
         if not pattern:
             mask = self._decathlon.mask(path, suffix)
         else:
-            parts = {"folder": PurePosixPath(path).parent.as_posix(), "name": name, "subject": subject,
-                     "prefix": name.rpartition("_")[0] or name, "session": session}  # fmt: skip
-            filled = re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), pattern)
-            mask = PurePosixPath(filled).as_posix()
+            mask = mask_path(pattern, path, name, subject, session)
         if mask in self._known:
             return mask
         if self._spec.needs_mask:
@@ -76,4 +77,5 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.mask is not None and spec.needs_mask:
         mask = open_file(root / source.mask, spec.limits)
         volume = replace(volume, mask=read_mask(mask, volume, spec.label.mask_values, spec.limits, spec.volume.affine))
-    return images_of(volume, spec, file.sha256())
+    images = images_of(volume, spec, file.sha256())
+    return replace(images, carried=images.carried | header_findings(file.content))

@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from synthassay.errors import UserError
@@ -49,7 +51,8 @@ def worker_count(resources: Resources) -> int:
 class Pool(Generic[T, R]):
     """``work`` of many items in ``workers`` processes, under the limits of time and memory for each item.
 
-    ``work`` and the items are picklable. Each worker has its own copy of ``work``, which may keep something open.
+    ``work`` and the items are picklable. Each worker has its own copy of ``work``, which may keep something open. Its
+    method ``warm_up``, if it has one, is called in each worker before the first item, without a limit of time.
     """
 
     work: Callable[[T], R]
@@ -91,6 +94,17 @@ class Pool(Generic[T, R]):
                 worker.stop()
 
 
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hides the main module: each worker would import it, which takes seconds and would run somebody's script again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Lost(Unreadable):
     """A file at which its process ended, other than one that the work itself refused."""
 
@@ -115,7 +129,8 @@ class _Worker:
     def __post_init__(self) -> None:
         self.pipe, theirs = _FORKS.Pipe()
         self.process = _FORKS.Process(target=_serve, args=(theirs, self.work, self.limits), daemon=True)
-        self.process.start()
+        with _no_main_module():
+            self.process.start()
         theirs.close()  # so that the pipe ends when the process does
 
     def feed(self, items: Sequence[Any], todo: deque[int], crew: int) -> None:
@@ -148,7 +163,7 @@ class _Worker:
         code = self.process.exitcode
         if not self.ready:
             raise UserError(f"a process that reads scans could not start (exit code {code}).\n"
-                            "In a script of your own, prepare under if __name__ == '__main__':.")  # fmt: skip
+                            "Is there memory, and a process to spare?")  # fmt: skip
         if self.pending:
             yield self.pending.popleft(), _why(code, self.limits)
 
@@ -175,6 +190,8 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
     _limit_memory(limits.memory_mib << 20)
     _silence()
+    if hasattr(work, "warm_up"):  # what it imports is no file's fault
+        work.warm_up()
     pipe.send(None)
     for item in _received(pipe):
         signal.setitimer(signal.ITIMER_REAL, limits.seconds)
@@ -185,6 +202,12 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
             answer = _Raised(error)
         signal.setitimer(signal.ITIMER_REAL, 0)
         pipe.send(answer)
+
+
+def restart_clock(limits: LimitSpec) -> None:
+    """Gives the item at work the whole limit of time again: a volume of many files has it for each of them."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
 
 
 def _received(pipe: Connection) -> Iterator[Any]:

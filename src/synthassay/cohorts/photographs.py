@@ -2,28 +2,57 @@
 
 import hashlib
 import io
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.scans.pictures import SUFFIXES, read_pictures
+from synthassay.scans.pictures import SUFFIXES, Picture, read_pictures
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
 
-LIMIT = "cohort.limits.voxels"
 
+def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Source, tuple[str, ...]]:
+    """A source for one image file, and its mask if it has one; ``known`` are the paths found under the root.
 
-def describe(path: str) -> Source:
-    """A source for one image file. Raises :class:`Unreadable` for files with another suffix."""
+    Raises :class:`Unreadable` for files with another suffix, and where the label needs a mask that is not there.
+    """
     if not path.lower().endswith(SUFFIXES):
-        raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG or TIFF file")
-    return Source(path=path, patient=path, study=path, series=path)
+        raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG, TIFF, NPZ or HDF5 file")
+    if spec.dimensions == 3:
+        raise Unreadable("file", "a picture", "not a volume, as cohort.dimensions=3 asks for")
+    mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
+    if mask is not None and mask not in known:
+        raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
+    return Source(path=path, patient=path, study=path, series=path, mask=mask), (mask,) if mask else ()
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """The image, or each page of a TIFF. Raises :class:`Unreadable`."""
+    """The image, or each page of a TIFF, with its mask. Raises :class:`Unreadable`."""
     content = (root / source.path).read_bytes()
-    pictures = read_pictures(io.BytesIO(content), spec.limits.voxels, LIMIT)
-    planes = [RawPlane(values=picture.values, frame=index) for index, picture in enumerate(pictures)]
+    pictures = read_pictures(io.BytesIO(content), spec.limits)
+    masks: Sequence[NDArray[np.bool_] | None] = (
+        [None] * len(pictures) if source.mask is None else _masks(root / source.mask, pictures, spec)
+    )
+    planes = [
+        RawPlane(values=picture.values, frame=index, mask=mask)
+        for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True))
+    ]
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
+
+
+def _masks(path: Path, pictures: Sequence[Picture], spec: CohortSpec) -> Sequence[NDArray[np.bool_]]:
+    try:
+        masks = [page.values if page.values.ndim == 2 else page.values.max(axis=2)
+                 for page in read_pictures(path, spec.limits)]  # fmt: skip
+    except Unreadable as error:
+        raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
+    if [mask.shape for mask in masks] != [picture.values.shape[:2] for picture in pictures]:
+        raise Unreadable("mask size", "another one", "mask and image differ in size")
+    wanted = spec.label.mask_values
+    return [np.isin(mask, wanted) if wanted else mask > 0 for mask in masks]

@@ -8,6 +8,8 @@ from PIL import Image as PillowImage
 
 from synthassay.cohorts.sources import FileImages, Plane
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.scans.burned_in import IN_PIXELS, shows_text
+from synthassay.scans.findings import Findings
 from synthassay.scans.planes import FloatArray, RawPlane
 from synthassay.scans.unreadable import Unreadable
 
@@ -34,7 +36,16 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
         resized = resize(fit(square, spec.fit, (lowest - low) / (high - low)), spec.size)
         pixels.append(resized)
         described.append(_described(plane, float((grey > background).mean()), resized, spec))
-    return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256)
+    return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256, carried=_burned_in(planes, spec))
+
+
+def _burned_in(planes: Sequence[RawPlane], spec: CohortSpec) -> Findings:
+    """Whether evenly spaced images of the file, at the resolution of the source, show text; off by default."""
+    asked = spec.deidentification
+    if not asked.ocr:
+        return frozenset()
+    chosen = {round(place) for place in np.linspace(0, len(planes) - 1, min(len(planes), asked.images_per_file))}
+    return frozenset({IN_PIXELS} if any(shows_text(planes[index].values) for index in sorted(chosen)) else ())
 
 
 def _brightest(colour: FloatArray) -> FloatArray:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.dicom_series import places_of
+from synthassay.cohorts import volumes
+from synthassay.cohorts.carried import header_tables, with_findings
+from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
@@ -29,7 +31,9 @@ from synthassay.cohorts.tables import without_absent_participants
 from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.scans.burned_in import check_installed
 from synthassay.scans.text import age_band
+from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
 
 __all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]
@@ -57,12 +61,14 @@ def prepare_cohort(
 
     Pixels, order, labels and splits depend on the files, their paths and the settings, not on the pseudonyms' key.
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
-    they stand for), ``<stem>.quarantine.parquet`` (full paths) and, where images stand under two patients,
-    ``<stem>.doubles.parquet`` (which do), all of mode 600. ``workdir`` gets ``pixels.npy``, which the cohort's pixels
-    map; a call that was killed goes on after the files that it had read. ``trained_on`` are the source ids of the
-    patients that an external generator has seen; they become generator-train. Raises :class:`UserError` for what a
-    user can mend.
+    they stand for), ``<stem>.quarantine.parquet`` (full paths), of DICOM files ``<stem>.series.parquet`` (what was made
+    of each series) and, where images stand under two patients, ``<stem>.doubles.parquet`` (which do), all of mode 600.
+    ``workdir`` gets ``pixels.npy``, which the cohort's pixels map; a call that was killed goes on after the files that
+    it had read. ``trained_on`` are the source ids of the patients that an external generator has seen; they become
+    generator-train. Raises :class:`UserError` for what a user can mend.
     """
+    if spec.deidentification.ocr:
+        check_installed()
     workdir.mkdir(parents=True, exist_ok=True)
     asked, spec = spec, without_absent_participants(spec, root)
     found, classes = survey(spec, root, resources, progress)
@@ -72,6 +78,7 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
+    found.tables += header_tables(with_findings(found.carried, read))
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
@@ -83,11 +90,14 @@ def prepare_cohort(
     _check_unique(records)
     found.refused.sort(key=lambda row: (row.path, row.field))
     _write_private(stem, chosen, records, found.refused)
+    if found.stacks:
+        write_series(stem, found.stacks)
     made = _image_set(spec, pixels, records, classes)
     cohort = Cohort(
         name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(made, chosen.splits, classes, spec)], tables=found.tables,
+        notes=[*found.notes, *volumes.told(chosen.images, spec), *limits_of(made, chosen.splits, classes, spec)],
+        tables=found.tables,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort
@@ -105,7 +115,7 @@ def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Im
     """The images that the rules for slices keep."""
     if not read:
         raise UserError(nothing_left(f"none of {len(found.sources):,} scans can be read", found.refused, spec))
-    images, refused, notes = select(with_places(read, places_of(found.stacks)), spec)
+    images, refused, notes = select(with_places(read, places_of(found.stacks) if spec.dimensions == 2 else {}), spec)
     found.refused += refused
     found.notes += notes
     if not images:
@@ -189,7 +199,10 @@ def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
         records.append(ScanRecord(
             scan_id=pseudonyms.scan(source.path, plane.frame), patient_id=pseudonyms.patient(source.patient),
             study_id=pseudonyms.study(source.patient, source.study), label=label, site=source.site,
-            device=source.device, view=source.view, sex=source.sex, age=source.age, date_shift_days=shift,
+            device=source.device, manufacturer=manufacturer(source.scanner.manufacturer), model=source.scanner.model,
+            software=source.scanner.software, field_strength_t=source.scanner.field_strength_t,
+            kvp=source.scanner.kvp, kernel=source.scanner.kernel, view=source.view, sex=source.sex, age=source.age,
+            date_shift_days=shift,
             path_hmac=pseudonyms.digest("file", source.path), content_hmac=pseudonyms.digest("content", image.sha256),
             spacing_mm=plane.spacing_mm, orientation=plane.orientation, slice_index=plane.slice_index,
             slice_position=plane.slice_position, source_rows=plane.source_rows, source_columns=plane.source_columns,

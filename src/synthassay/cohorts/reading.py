@@ -1,53 +1,67 @@
 """Headers and pixels of many files, each in a process that it cannot take the run down with."""
 
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthassay.cohorts import dicom_sources, nifti, photographs
+from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
 from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
+from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 4  # of the readers: raise it when a reader gives other pixels
+VERSION = 5  # of the readers: raise it when a reader gives other pixels
+FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
-def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec, resources: Resources,
-                 progress: Progress) -> tuple[list[Source], list[Quarantined]]:  # fmt: skip
-    """Headers of DICOM files in the order of ``paths``, and files that are not used.
+def read_headers(root: Path, paths: Sequence[str], spec: DicomSpec | ImagesSpec, resources: Resources,
+                 progress: Progress) -> tuple[list[Source], list[Quarantined], dict[str, Carried]]:  # fmt: skip
+    """Headers of DICOM files or of array files in the order of ``paths``, files that are not used, and by path what
+    any DICOM file carries.
 
     They are read again after a kill: they name patients, so nothing of them is kept on the disk.
     """
     progress.start("read headers", len(paths))
     pool = Pool(_HeaderReader(root, spec), worker_count(resources), spec.limits)
-    answers: list[Source | Unreadable | None] = [None] * len(paths)
+    answers: list[list[Source] | Unreadable] = [[] for _ in paths]
+    carried: dict[str, Carried] = {}
+    alike: dict[Carried, Carried] = {}  # files of a series carry the same, which then is held once
     for index, answer in pool.answers(paths):
-        answers[index] = answer
+        answers[index], found = (answer, None) if isinstance(answer, Unreadable) else answer
+        if found is not None:
+            carried[paths[index]] = alike.setdefault(found, found)
         progress.advance()
     progress.finish()
     rows = [answer.row(path) for path, answer in zip(paths, answers, strict=True) if isinstance(answer, Unreadable)]
-    return [answer for answer in answers if isinstance(answer, Source)], rows
+    return [source for answer in answers if isinstance(answer, list) for source in answer], rows, carried
 
 
 @dataclass(frozen=True, slots=True)
 class _HeaderReader:
     root: Path
-    spec: DicomSpec
+    spec: DicomSpec | ImagesSpec
 
-    def __call__(self, path: str) -> Source | Unreadable:
+    def __call__(self, path: str) -> tuple[list[Source] | Unreadable, Carried | None]:
+        carried = None
         try:
-            return dicom_sources.read_source(self.root, path, self.spec)
+            if not isinstance(self.spec, DicomSpec):
+                return array_files.describe(self.root, path, self.spec), None
+            dataset = open_header(self.root / path, self.spec.limits)
+            carried = dicom_sources.carried_by(dataset, path)
+            return [dicom_sources.source_of(dataset, path, self.spec)], carried
         except BaseException as error:
-            return explained(error)
+            return explained(error), carried
 
 
 def explained(error: BaseException) -> Unreadable:
@@ -60,7 +74,7 @@ def explained(error: BaseException) -> Unreadable:
         return Unreadable("file", "too large", MEMORY)
     if isinstance(error, OSError):
         return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, "a fault of the reader on this file, which should be reported")
+    return Unreadable("file", type(error).__name__, FAULT)
 
 
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,
@@ -87,10 +101,12 @@ def _as_facts(answer: dict[str, Any] | Unreadable) -> dict[str, Any]:
 
 
 def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str:
-    parts = [(s.path, s.mask, *(_modified(root / path) for path in (s.path, s.mask) if path)) for s in sources]
-    reading = spec.model_dump(mode="json", include={
-        "size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume"
-    })  # fmt: skip
+    parts = [
+        (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
+    ]
+    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
+             "deidentification"}  # fmt: skip
+    reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
 
@@ -107,6 +123,12 @@ class _PixelReader:
     spec: CohortSpec
     pixels: PixelFile  # each worker's copy opens a file of its own
 
+    def warm_up(self) -> None:
+        """Import what volumes are resampled and cropped with, which takes seconds."""
+        rules = self.spec.volume
+        if self.spec.dimensions == 3 or rules.spacing_mm is not None or rules.oblique == "resample":
+            importlib.import_module("monai.transforms")
+
     def __call__(self, source: Source) -> dict[str, Any] | Unreadable:
         try:
             images = _read_file(self.root, source, self.spec)
@@ -116,7 +138,8 @@ class _PixelReader:
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    for path in (source.path, source.mask):
+    for path in (source.on_disk, source.mask):
         if path:
             check_size(root / path, spec.limits)
-    return READERS[spec.kind](root, source, spec)
+    read = array_files.read_images if source.array else READERS[spec.kind]
+    return read(root, source, spec)

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.scans.devices import NO_FACTS, DeviceFacts
+from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.slices import SliceFacts
+from synthassay.scans.findings import Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One file with scans, as far as it is known without its pixels. ``path`` is relative to the root."""
+    """One scan as far as it is known without its pixels: a file, a row of an array file, or a volume of several files.
+
+    ``path`` is relative to the root. Of a scan in an array file, ``file`` is the path of the file, ``array`` the name
+    of the array and ``row`` the scan's row; ``path`` then goes on inside the file.
+    """
 
     path: str
     patient: str
@@ -19,6 +26,7 @@ class Source:
     uid: str = ""  # SOP Instance UID
     site: str | None = None
     device: str | None = None
+    scanner: DeviceFacts = NO_FACTS
     view: str | None = None
     sex: str | None = None
     age: float | None = None
@@ -27,7 +35,23 @@ class Source:
     mask: str | None = None  # path of its mask, relative to the root
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
+    overlays: int = 0  # graphics that a DICOM file carries beside its pixels
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
+    carried: Findings = frozenset()  # about people, of a file whose description is more than its header
+    stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
+    file: str = ""
+    array: str = ""
+    row: int | None = None
+
+    @property
+    def on_disk(self) -> str:
+        """Path of the (first) file that holds the scan, relative to the root."""
+        return self.file or self.path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All its files, the first one first."""
+        return (self.on_disk,) if self.stack is None else self.stack.paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +77,7 @@ class FileImages:
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]
     sha256: str
+    carried: Findings = frozenset()  # about people, beyond what was found before the pixels were read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +89,4 @@ class Image:
     sha256: str
     chunk: int
     row: int
+    carried: Findings = frozenset()  # by the file, about people

@@ -1,36 +1,26 @@
 """Settings of a cohort. Everything but ``root`` and ``key_file`` changes what is prepared and so enters the key."""
 
-import hashlib
 import math
-import re
-from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
+from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
+from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
+from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
-from synthassay.scans.text import known_suffix
 from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import Spec
 
+__all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "NiftiSpec", "SliceSpec",
+           "SplitSpec", "TableSpec", "WindowSpec"]  # fmt: skip
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-JoinOn = Literal["file", "series", "study", "patient"]
-GENERIC = re.compile(r"[*?/]*")
-VOLUMETRIC = ("nifti",)
+Group = Literal["site", "device", "view", "sex"]
+SITE_FROM = r"^(folder:[1-9][0-9]?|[A-Za-z0-9]+)$"
+DEVICE: tuple[DevicePart, ...] = ("manufacturer", "model")
 IN_DOMAIN = ("generator-train", "control-a", "control-b", "validation", "test")
-
-
-def _shown(path: str) -> str:
-    """A path or pattern as it may stand in a run's settings: a digest, unless it is wildcards and a known suffix.
-
-    Folders and files are often called after patients, and a run's settings travel with its results.
-    """
-    if GENERIC.fullmatch(path[: len(path) - len(known_suffix(path))]):
-        return path
-    return "sha256:" + hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
 # Low and high in Hounsfield units, from the widths and levels that are usual at the workstation:
 # https://radiopaedia.org/articles/windowing-ct (lung W 1500 L -600, bone W 1800 L 400, brain W 80 L 40, soft tissue
 # of the abdomen W 400 L 50).
@@ -72,20 +62,24 @@ class WindowSpec(Spec):
 class LabelSpec(Spec):
     """Where the label comes from and what its classes are called.
 
-    ``source``: ``table`` (the table's label column), ``mask`` (pixels of a NIfTI mask in the slice),
-    ``header:Keyword`` (a DICOM attribute, for example ``header:BodyPartExamined``) or ``none``.
-    ``names`` are the classes in order; ``values`` are the texts that stand for them in the source (empty: the names
-    themselves). With neither given, the classes are the distinct values found, sorted.
+    ``source``: ``table`` (a table's label column), ``path`` (the group ``label`` of ``path_facts``), ``array`` (the
+    labels of an array file), ``mask`` (pixels of a mask in the slice or picture), ``header:Keyword`` (a DICOM
+    attribute, for example ``header:BodyPartExamined``) or ``none``.
+    ``names`` are the classes in order; ``values`` say what stands for each in the source: a text or a list of texts,
+    of which ``""`` is an empty cell and ``*`` every other text that is not empty (nothing given: the names
+    themselves). With neither given, the classes are the distinct values found, sorted. With a ``separator`` a label is
+    a list of values, and belongs to the class of those that are named.
     ``mask`` is the mask's path relative to the root, with ``{folder}``, ``{name}`` (file name without extension),
     ``{prefix}`` (``name`` without its last ``_part``), ``{subject}`` and ``{session}`` of the scan; where it is empty,
     masks are those in ``labels*`` beside ``images*`` (the layout of the Medical Segmentation Decathlon).
     """
 
     kind: Literal["label"] = "label"
-    source: str = Field(default="table", pattern=r"^(table|mask|none|header:[A-Za-z0-9]+)$")
+    source: str = Field(default="table", pattern=r"^(table|path|array|mask|none|header:[A-Za-z0-9]+)$")
     name: str = "label"
     names: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
+    values: tuple[str | tuple[str, ...], ...] = ()
+    separator: str = ""
     positive: str = ""
     mask: str = ""
     mask_values: tuple[int, ...] = ()
@@ -93,11 +87,12 @@ class LabelSpec(Spec):
 
     @field_serializer("mask")
     def _mask_without_names(self, mask: str) -> str:
-        return _shown(mask)
+        return shown(mask)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.names)) != len(self.names) or len(set(self.values)) != len(self.values):
+        texts = [text for value in self.values for text in ([value] if isinstance(value, str) else value)]
+        if len(set(self.names)) != len(self.names) or len(set(texts)) != len(texts):
             raise ValueError("label.names and label.values must not repeat an entry")
         if self.values and len(self.values) != len(self.names):
             raise ValueError(f"label.values has {len(self.values)} entries and label.names {len(self.names)}; "
@@ -109,41 +104,6 @@ class LabelSpec(Spec):
         if self.positive and self.names and self.positive not in self.names:
             raise ValueError(f"label.positive={self.positive!r} is not one of label.names {list(self.names)}")
         return self
-
-
-class TableSpec(Spec):
-    """A CSV, TSV or Parquet table about the scans, and which of its columns say what (``null``: not in the table).
-
-    ``path`` is relative to the root, or absolute. ``join_on`` names the column that finds the row of a scan: ``file``
-    (compared with the path relative to the root, the file name, or the file name without extension, by
-    ``match_file``), ``series`` or ``study`` (instance UIDs), or ``patient``.
-    """
-
-    kind: Literal["table"] = "table"
-    path: str
-    join_on: JoinOn = "file"
-    match_file: Literal["path", "name", "stem"] = "path"
-    file: str | None = None
-    series: str | None = None
-    study: str | None = None
-    patient: str | None = None
-    label: str | None = None
-    site: str | None = None
-    device: str | None = None
-    view: str | None = None
-    age: str | None = None
-    sex: str | None = None
-
-    @model_validator(mode="after")
-    def _join_column_named(self) -> Self:
-        if getattr(self, self.join_on) is None:
-            raise ValueError(f"table.join_on={self.join_on} needs table.{self.join_on}, the name of that column")
-        return self
-
-    @field_serializer("path")
-    def _path_without_folder(self, path: str) -> str:
-        # An absolute path says where a table lies on one machine; its content enters the key by the fingerprint.
-        return _shown(PurePath(path).name if PurePath(path).is_absolute() else path)
 
 
 class SplitSpec(Spec):
@@ -211,7 +171,18 @@ class SliceSpec(Spec):
 
 
 class CohortSpec(Spec):
-    """What all cohorts share. ``size`` is rows = columns of the prepared images."""
+    """What all cohorts share. ``size`` is rows = columns of the prepared images.
+
+    ``path_facts`` is a regular expression that is searched in the path of each scan, relative to the root; its named
+    groups (``patient``, ``study``, ``series``, ``label``, ``site``, ``device``, ``view``, ``age``, ``sex``) are facts
+    about the scan, and a scan whose path does not match is not used. What a table says goes before what a path says,
+    and both before a header. ``recode`` puts another text for a fact that tables and paths write in codes:
+    ``{sex: {"1": M, "2": F}}``. ``keep`` lists the values of a fact that scans of the cohort have.
+
+    ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
+    root, or ``none``. ``merge_sites`` are pairs (from, to), in YAML a mapping: sites that are one place under several
+    names.
+    """
 
     kind: Literal["dicom", "nifti", "images"]
     name: Name
@@ -226,6 +197,9 @@ class CohortSpec(Spec):
     window: WindowSpec = Field(default_factory=WindowSpec)
     label: LabelSpec = Field(default_factory=LabelSpec)
     table: TableSpec | None = None
+    path_facts: str = ""
+    recode: dict[Group, dict[str, str]] = Field(default_factory=dict)
+    keep: dict[Group, tuple[str, ...]] = Field(default_factory=dict)
     split: SplitSpec = Field(default_factory=SplitSpec)
     duplicates: DuplicateSpec = Field(default_factory=DuplicateSpec)
     slices: SliceSpec = Field(default_factory=SliceSpec)
@@ -235,6 +209,14 @@ class CohortSpec(Spec):
     patient_is: Literal["patient", "lesion", "image"] = "patient"
     max_patients: int | None = Field(default=None, ge=2)
     max_images_per_patient: int | None = Field(default=None, ge=1)
+    site_from: str = Field(default="none", pattern=SITE_FROM)
+    merge_sites: tuple[tuple[str, str], ...] = ()
+    deidentification: DeidentificationSpec = Field(default_factory=DeidentificationSpec)
+
+    @field_validator("merge_sites", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        return tuple(value.items()) if isinstance(value, dict) else value
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -252,43 +234,89 @@ class CohortSpec(Spec):
 
     @field_serializer("include", "exclude")
     def _patterns_without_names(self, patterns: tuple[str, ...]) -> list[str]:
-        return [_shown(pattern) for pattern in patterns]
+        return [shown(pattern) for pattern in patterns]
+
+    @field_validator("path_facts")
+    @classmethod
+    def _path_facts_have_groups(cls, pattern: str) -> str:
+        return check_path_facts(pattern)
+
+    @field_serializer("path_facts")
+    def _pattern_without_names(self, pattern: str) -> str:
+        return shown(pattern)
+
+    @property
+    def tables(self) -> dict[str, TableSpec]:
+        """The tables in the order in which they are joined, by the settings' names."""
+        return self.table.all if self.table is not None else {}
+
+    @property
+    def array_facts(self) -> tuple[str, ...]:
+        """The facts that array files hold."""
+        return ()
 
     @model_validator(mode="after")
     def _label_has_a_source(self) -> Self:
-        if self.label.source == "table" and (self.table is None or self.table.label is None):
+        tables = self.tables.values()
+        if self.label.source == "table" and not any(table.label for table in tables):
             raise ValueError("label.source=table needs table.path and table.label, the name of the label column; "
                              "for scans without labels set label.source=none")  # fmt: skip
-        if self.label.source == "mask" and self.kind != "nifti":
-            raise ValueError("label.source=mask is for cohorts of NIfTI volumes")
-        if self.needs_mask and self.kind != "nifti":
+        if self.label.source == "path" and "(?P<label>" not in self.path_facts:
+            raise ValueError("label.source=path needs path_facts with a group (?P<label>...)")
+        if self.label.source == "array" and "label" not in {*self.array_facts}:
+            raise ValueError("label.source=array is for array files, and needs arrays.rows or arrays.attributes to say "
+                             "where the label is: {label: NAME}")  # fmt: skip
+        if not self.label.separator and any(table.several_rows == "list" for table in tables):
+            raise ValueError("table.several_rows=list needs label.separator, for example |")
+        return self
+
+    @model_validator(mode="after")
+    def _kind_can_do_it(self) -> Self:
+        if self.label.source == "mask" and self.kind == "dicom":
+            raise ValueError("label.source=mask is for cohorts of NIfTI volumes or pictures")
+        if self.label.source.startswith("header:") and self.kind != "dicom":
+            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        if self.needs_mask and self.label.source != "mask" and self.kind != "nifti":
             raise ValueError(
                 "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
             )
-        if self.dimensions == 3 and self.kind not in VOLUMETRIC:
-            raise ValueError(f"dimensions=3 is for cohorts of kind {' or '.join(VOLUMETRIC)}")
         if self.window.mode == "header" and self.kind != "dicom":
             raise ValueError("window.mode=header is for cohorts of DICOM files")
-        if self.label.source.startswith("header:") and self.kind != "dicom":
-            raise ValueError("label.source=header:... is for cohorts of DICOM files")
+        if self.dimensions == 3 and self.window.mode == "header":
+            raise ValueError("window.mode=header is for dimensions=2: the slices of a volume may have several windows")
         return self
 
 
 class DicomSpec(CohortSpec):
-    """Any folder of DICOM files. ``site_from`` and ``view_from`` are DICOM keywords, or ``none``.
+    """Any folder of DICOM files. ``view_from`` is a DICOM keyword, or ``none``.
+
+    ``device_from`` are the facts of a scanner that make up the device.
 
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
+
+    With ``dimensions=3`` each stack of parallel slices at even distances is one image; ``volume.index`` keeps that
+    number of each series (for example the first b-value), ``null`` all.
 
     ``phantom``: when no ``root`` is given, the digital phantom is written with these settings and read instead.
     """
 
     kind: Literal["dicom"] = "dicom"
-    site_from: str = "InstitutionName"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     view_from: str = "ViewPosition"
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
     phantom: PhantomSpec | None = None
+
+    @model_validator(mode="after")
+    def _volumes_of_series(self) -> Self:
+        if self.volume.index == "mean":
+            raise ValueError("volume.index=mean is for NIfTI volumes; give a number, or null for all of a series")
+        if self.dimensions == 2 and (self.volume.spacing_mm is not None or self.volume.oblique == "resample"):
+            raise ValueError("DICOM slices are taken as they were scanned: volume.spacing_mm and volume.oblique need "
+                             "dimensions=3")  # fmt: skip
+        return self
 
 
 class NiftiSpec(CohortSpec):
@@ -300,6 +328,8 @@ class NiftiSpec(CohortSpec):
     """
 
     kind: Literal["nifti"] = "nifti"
+    site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
+    device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
     @field_validator("channels")
@@ -310,8 +340,38 @@ class NiftiSpec(CohortSpec):
         return channels
 
 
+class ArraySpec(Spec):
+    """How array files (NPZ, HDF5) hold images.
+
+    ``images`` names the arrays of images, with ``*`` for what differs between them. ``first_axis`` says what their
+    rows are: ``scans``, each of its own, ``[h, w]``, ``[h, w, 3]`` or a volume ``[d, h, w]``; or ``slices`` of one
+    scan. ``rows`` names arrays with a fact for each row (``*`` stands for the same text as in ``images``), of which
+    ``column`` is read where they have several; ``attributes`` names attributes of an HDF5 file with a fact about all.
+    """
+
+    kind: Literal["arrays"] = "arrays"
+    images: str = Field(default="*_images", min_length=1)
+    first_axis: Literal["scans", "slices"] = "scans"
+    rows: dict[Fact, str] = Field(default_factory=dict)
+    column: int = Field(default=0, ge=0)
+    attributes: dict[Fact, str] = Field(default_factory=dict)
+
+
 class ImagesSpec(CohortSpec):
-    """PNG, JPEG or TIFF images with a table."""
+    """PNG, JPEG or TIFF images, or array files, with a table."""
 
     kind: Literal["images"] = "images"
+    arrays: ArraySpec = Field(default_factory=ArraySpec)
     window: WindowSpec = Field(default=WindowSpec(mode="fixed", low=0, high=255))
+
+    @property
+    def array_facts(self) -> tuple[str, ...]:
+        """The facts that array files hold."""
+        return (*self.arrays.rows, *self.arrays.attributes)
+
+    @field_validator("site_from")
+    @classmethod
+    def _no_header(cls, site_from: str) -> str:
+        if site_from != "none" and not site_from.startswith("folder:"):
+            raise ValueError("pictures have no header: site_from is folder:N or none, or map table.site")
+        return site_from

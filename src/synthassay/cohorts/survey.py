@@ -7,18 +7,30 @@ from pathlib import Path
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from synthassay.cohorts import nifti, photographs
+from synthassay.cohorts import array_files, nifti, photographs
+from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.copies import without_copies
-from synthassay.cohorts.dicom_series import SourceStack, series_table, stacks_of, without_localisers
+from synthassay.cohorts.dicom_series import (
+    SourceStack,
+    series_table,
+    stacks_of,
+    told,
+    volumes_of,
+    without_localisers,
+)
 from synthassay.cohorts.discovery import CLOSED, discover, selected
+from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.labels import Classes, find_classes
+from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec, NiftiSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
-from synthassay.cohorts.tables import join, read_table, table_path
+from synthassay.cohorts.tables import join, joins_table, read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
+from synthassay.scans import arrays
+from synthassay.scans.findings import Finding, in_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -41,11 +53,15 @@ class Survey:
     refused: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[CohortTable] = field(default_factory=list)
+    carried: dict[str, Carried] = field(default_factory=dict)  # about people, by path, of all files
     stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
-    """Find the scans, join the table, keep those with a label. Raises :class:`UserError` where none is left."""
+    """Find the scans, ask their paths, join the tables, keep those with a label.
+
+    Raises :class:`UserError` where none is left.
+    """
     paths, refused = discover(root)
     if not paths and not refused:
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
@@ -54,10 +70,16 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     _note_closed_folders(found)
     if not found.sources:
         raise UserError(nothing_left(f"no readable scan among {len(paths):,} files of {root}", found.refused, spec))
-    _join_table(found, spec, root)
-    _note_patients(found, spec)
     if spec.kind == "dicom":
-        _sort_series(found)
+        _sort_series(found, spec)
+    found.sources, unmatched = with_path_facts(found.sources, spec)
+    _join_tables(found, spec, root)
+    found.sources, unwanted = keep(found.sources, spec)
+    found.refused += [*unmatched, *unwanted]
+    _harmonise(found, spec)
+    found.notes += array_files.note_parts(found.sources)
+    _note_patients(found, spec)
+    _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)
     found.refused += unlabelled
     _limit_patients(found, spec)
@@ -74,10 +96,8 @@ def nothing_left(what: str, refused: Sequence[Quarantined], spec: CohortSpec) ->
 
 def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resources, progress: Progress) -> Survey:
     found = Survey([])
-    used = set()
-    if spec.table is not None:
-        table = table_path(spec.table, root)
-        used = {table.relative_to(root).as_posix()} if table.is_relative_to(root) else set()
+    tables = [table for part in spec.tables.values() for table in table_paths(part, root)]
+    used = {table.relative_to(root).as_posix() for table in tables if table.is_relative_to(root)}
     wanted = []
     for path in paths:
         if path in used:
@@ -87,51 +107,84 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         else:
             reason = "not a scan: left out by cohort.include or cohort.exclude"
             found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
+    _check_keywords(spec)
     if isinstance(spec, DicomSpec):
-        _check_keywords(spec)
-        found.sources, refused = read_headers(root, wanted, spec, resources, progress)
+        found.sources, refused, found.carried = read_headers(root, wanted, spec, resources, progress)
         found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
         found.refused += [*refused, *copies]
         return found
+    if isinstance(spec, ImagesSpec):
+        wanted = _take_arrays(spec, root, wanted, found, resources, progress)
     extras = _describe(spec, root, wanted, paths, found)
+    found.sources.sort(key=lambda source: source.path)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
 
 
+def _take_arrays(spec: ImagesSpec, root: Path, wanted: Sequence[str], found: Survey, resources: Resources,
+                 progress: Progress) -> list[str]:  # fmt: skip
+    """Sources for the array files among ``wanted``; returns the other paths."""
+    files = [path for path in wanted if path.lower().endswith(arrays.SUFFIXES)]
+    if files:
+        found.sources, refused, _ = read_headers(root, files, spec, resources, progress)
+        found.refused += refused
+        found.carried |= {path: Carried(in_path(path), None, path) for path in files}  # of many, as tables are
+    return [path for path in wanted if not path.lower().endswith(arrays.SUFFIXES)]
+
+
 def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequence[str], found: Survey) -> set[str]:
-    """Sources for NIfTI volumes or images; returns the files that belong to them, such as masks and sidecars."""
-    folder = nifti.NiftiFolder(root, paths, spec)
+    """Sources for volumes or pictures; returns the files that belong to them, such as masks and sidecars."""
+    folder = nifti.NiftiFolder(root, paths, spec) if isinstance(spec, NiftiSpec) else None
+    known = frozenset(paths)
     extras: set[str] = set()
     masks: set[str | None] = set()
     for path in wanted:
         try:
-            if spec.kind == "nifti":
-                source, belonging = folder.describe(path)
-                extras.update(belonging)
-                masks.add(source.mask)
-            else:
-                source = photographs.describe(path)
-            found.sources.append(source)
+            source, belonging = photographs.describe(path, spec, known) if folder is None else folder.describe(path)
         except Unreadable as error:
             found.refused.append(error.row(path))
+            continue
+        found.sources.append(source)
+        found.carried[path] = Carried(source.carried | in_path(path), source.patient, source.series)
+        extras.update(belonging)
+        masks.add(source.mask)
     found.sources = [source for source in found.sources if source.path not in masks]
     return extras
 
 
-def _sort_series(found: Survey) -> None:
+def _sort_series(found: Survey, spec: CohortSpec) -> None:
+    """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
     found.stacks = stacks_of(found.sources)
+    if spec.dimensions == 2:
+        found.sources, refused = without_localisers(found.sources)
+    else:
+        index = spec.volume.index
+        found.sources, refused = volumes_of(found.stacks, index if isinstance(index, int) else None)
+    found.refused += refused
+    if not found.sources:
+        raise UserError(nothing_left(f"none of {len(found.stacks):,} series can be used", found.refused, spec))
+
+
+def _tell_series(found: Survey, spec: CohortSpec) -> None:
+    """The table of series and what a reader should know, with patients as the cohort's table names them."""
+    if not found.stacks:
+        return
+    named = {source.path: source for source in found.sources}
+    found.stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
     found.tables.append(series_table(found.stacks))
-    found.sources, plans = without_localisers(found.sources)
-    found.refused += plans
+    found.notes += told(found.stacks, spec.dimensions == 3 and spec.volume.oblique == "resample")
 
 
-def _check_keywords(spec: DicomSpec) -> None:
-    label = spec.label.source.partition("header:")[2]
-    for setting, keyword in (("site_from", spec.site_from), ("view_from", spec.view_from), ("label.source", label)):
+def _check_keywords(spec: CohortSpec) -> None:
+    asked = {"site_from": site_keyword(spec) or "", "label.source": spec.label.source.partition("header:")[2],
+             "view_from": spec.view_from if isinstance(spec, DicomSpec) else ""}  # fmt: skip
+    for setting, keyword in asked.items():
         if keyword in ("", "none"):
             continue
         tag = tag_for_keyword(keyword)
         if tag is None:
+            if spec.kind == "nifti":  # sidecars have keys that DICOM does not know
+                continue
             raise UserError(f"cohort.{setting}: {keyword!r} is not a DICOM keyword.\n"
                             "Write it as the standard does, for example InstitutionName.")  # fmt: skip
         if keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
@@ -140,23 +193,40 @@ def _check_keywords(spec: DicomSpec) -> None:
                             "InstitutionName, or a column of the table.")  # fmt: skip
 
 
-def _join_table(found: Survey, spec: CohortSpec, root: Path) -> None:
-    if spec.table is None:
-        return
-    labelled = spec.label.source == "table"
-    rows = read_table(spec.table, root, labelled)
-    # A table that names the files of a cohort says which files belong to it; others only add facts.
-    joined = join(found.sources, rows, spec.table, row_needed=labelled or spec.table.join_on == "file")
-    found.sources = joined.sources
-    found.refused += joined.refused
-    found.notes += joined.notes
+def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
+    counts = []
+    for name, table in spec.tables.items():
+        labelled = spec.label.source == "table" and table.label is not None
+        carried: set[Finding] = set()
+        rows = read_table(table, root, labelled, spec.limits, name, carried)
+        found.carried[f"cohort.{name}"] = Carried(frozenset(carried), None, None)
+        # A first table that names the files of a cohort says which files belong to it; others only add facts.
+        needed = labelled or (name == "table" and table.join_on == "file")
+        joined = join(found.sources, rows, table, needed, name=name, separator=spec.label.separator,
+                      recode=spec.recode)  # fmt: skip
+        found.sources = joined.sources
+        found.refused += joined.refused
+        found.notes += joined.notes
+        counts.append(joined.counts)
+    if counts:
+        found.tables.append(joins_table(counts))
+
+
+def _harmonise(found: Survey, spec: CohortSpec) -> None:
+    check_site_folders(found.sources, spec)
+    found.sources, merged, notes = harmonise(found.sources, spec)
+    found.tables += [merged] if merged else []
+    found.notes += notes
+    for source in found.sources:  # whose it is may be known from the table only
+        if source.path in found.carried:
+            found.carried[source.path] = replace(found.carried[source.path], patient=source.patient)
 
 
 def _note_closed_folders(found: Survey) -> None:
     closed = sum(row.reason == CLOSED for row in found.refused)
     if closed:
         found.notes.append(f"{closed:,} folders or files could not be looked at, and how many scans they hold is not "
-                           "known: the cohort may lack a part of its patients.")  # fmt: skip
+                            "known: the cohort may lack a part of its patients.")  # fmt: skip
 
 
 def _note_patients(found: Survey, spec: CohortSpec) -> None:

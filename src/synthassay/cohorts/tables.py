@@ -1,47 +1,98 @@
-"""Tables about scans: reading them, and joining them to the scans."""
+"""Tables about scans: reading the mapped columns, and joining them to the scans."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from synthassay.cohorts.facts import Recode, attach
 from synthassay.cohorts.sources import Source
-from synthassay.cohorts.specs import CohortSpec, JoinOn, LabelSpec, TableSpec
+from synthassay.cohorts.specs import CohortSpec, LabelSpec
+from synthassay.cohorts.table_specs import FACTS, JoinOn, TableSpec
 from synthassay.errors import UserError
-from synthassay.records import Quarantined
-from synthassay.scans.text import age_of, clean, sex_of, table_value
+from synthassay.records import CohortTable, Quarantined
+from synthassay.scans.descriptions import column_findings
+from synthassay.scans.findings import Finding
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.tables import read_frame
+from synthassay.scans.text import table_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PARTICIPANTS = "participants.tsv"
-COLUMNS = ("file", "series", "study", "patient", "label", "site", "device", "view", "age", "sex")
+COLUMNS = ("file", *FACTS)
+LEVELS = ("file", "series", "study", "patient")
+DECISIVE = frozenset({"label", "patient"})
 Row = dict[str, str]
+NO_CODES: Recode = {}
+CELLS_LOOKED_AT = 1000  # of a column, for dates and names
 SUFFIX = re.compile(r"\.nii\.gz$|\.[A-Za-z][A-Za-z0-9]{1,4}$")  # not the end of a file called after a UID
+IN_BRACES = re.compile(r"\{([^{}]+)\}")
+FOLDER = "folder"  # of a table that is read from several files: the name of the folder in which each lies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinCounts:
+    """How a table met the scans. An entry is what its rows for one scan, study or patient say together."""
+
+    table: str  # the setting that describes it: table, table.also.NAME
+    join_on: str
+    rows: int
+    scans_with_row: int
+    scans_without_row: int
+    patients_with_row: int
+    entries: int
+    entries_without_scan: int
+    contradicted: int  # entries whose rows differ in label or patient; their scans are not used
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Scans with what the table says about them, those without a row, and sentences about the join."""
+    """Scans with what the table says about them, those that are not used, sentences, and the counts."""
 
     sources: list[Source]
     refused: list[Quarantined]
     notes: list[str]
+    counts: JoinCounts
 
 
-def table_path(spec: TableSpec, root: Path) -> Path:
-    """Where the table lies. Raises :class:`UserError` if it is missing or a relative path leaves the root."""
-    path = Path(spec.path) if Path(spec.path).is_absolute() else root / spec.path
-    if not Path(spec.path).is_absolute() and not path.resolve().is_relative_to(root.resolve()):
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Rows by the key by which scans find them; keys whose label or patient is contradictory; disputed other cells."""
+
+    by_key: dict[str, Row]
+    conflicts: set[str]
+    blanked: int
+
+
+def table_paths(spec: TableSpec, root: Path) -> list[Path]:
+    """The files of the table. Raises :class:`UserError` if there is none or a relative path leaves the root."""
+    absolute = Path(spec.path).is_absolute()
+    path = Path(spec.path) if absolute else root / spec.path
+    found = sorted(_glob(path)) if "*" in spec.path else [path]
+    if not absolute and not all(file.resolve().is_relative_to(root.resolve()) for file in found):
         raise UserError(
             f"table.path={spec.path} leaves the cohort's folder.\nGive a path inside it, or an absolute one."
         )
-    if not path.is_file():
-        raise UserError(f"the table {spec.path} does not exist under {root}.\n"
-                        "Set cohort.table.path to the CSV, TSV or Parquet file that describes the scans; for scans "
-                        "without labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
-    return path
+    if not found or not all(file.is_file() for file in found):
+        raise UserError(f"the table {spec.path} does not exist under {root}.\n{_without(spec)}")
+    return found
+
+
+def _without(spec: TableSpec) -> str:
+    """What to do where a table is missing."""
+    if spec.label is None:
+        return "Put it there or set its path; to go without it, set cohort.table=null or ~cohort.table.also.NAME."
+    return ("Set cohort.table.path to the CSV, TSV, Parquet or Excel file that describes the scans; for scans without "
+            "labels set cohort.table=null cohort.label.source=none.")  # fmt: skip
+
+
+def _glob(path: Path) -> Iterable[Path]:
+    fixed = next(parent for parent in path.parents if "*" not in str(parent))
+    return (file for file in fixed.glob(path.relative_to(fixed).as_posix()) if file.is_file())
 
 
 def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
@@ -55,51 +106,76 @@ def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
     return spec.model_copy(update={"table": None, "label": label})
 
 
-def read_table(spec: TableSpec, root: Path, label_wanted: bool) -> list[Row]:
-    """The mapped columns of every row, as text. Raises :class:`UserError` naming a column that is not there."""
-    path = table_path(spec, root)
-    frame = _read_frame(path)
-    wanted = {column: name for column in COLUMNS if (name := getattr(spec, column)) is not None}
-    for column, name in wanted.items():
-        if name in frame.columns:
-            continue
-        if column == "label" and not label_wanted:
-            continue
-        kind = "label column" if column == "label" else f"{column} column"
-        raise UserError(f"the table {path.name} has no {kind} {name!r}.\n{_columns(frame)}\n"
-                        f"Set cohort.table.{column} to one of them.")  # fmt: skip
-    wanted = {column: name for column, name in wanted.items() if name in frame.columns}
-    if not len(frame):
-        raise UserError(f"the table {path.name} has no rows.\nGive a table with one row for each {spec.join_on}.")
-    texts = {column: [table_value(value) for value in frame[name].tolist()] for column, name in wanted.items()}
-    return [dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True)]
+def read_table(
+    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, name: str = "table",
+    carried: set[Finding] | None = None,
+) -> list[Row]:  # fmt: skip
+    """The mapped columns of every row, as text. ``name`` is the setting that describes the table; ``carried`` receives
+    what any of its columns carries about people.
+
+    Raises :class:`UserError` naming a column that is not there.
+    """
+    rows: list[Row] = []
+    for path in table_paths(spec, root):
+        frame = read_frame(path, spec.sheet, limits.file_mib << 20)
+        if carried is not None:
+            for column in frame.columns:
+                carried |= column_findings(str(column), frame[column].head(CELLS_LOOKED_AT).tolist())
+        if FOLDER not in frame.columns:
+            frame[FOLDER] = path.parent.name
+        wanted = _wanted(spec, frame, path.name, name, label_wanted)
+        columns = {column: _texts(frame, where) for column, where in wanted.items()}
+        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if not rows:
+        file = PurePosixPath(spec.path).name
+        raise UserError(f"the table {file} has no rows.\nGive a table with one row for each {spec.join_on}.")
+    return rows
 
 
-def _columns(frame: "pd.DataFrame") -> str:
+def _wanted(
+    spec: TableSpec, frame: "pd.DataFrame", file: str, setting: str, label_wanted: bool
+) -> dict[str, str]:  # fmt: skip
+    wanted = {column: " ".join(where.split()) for column in COLUMNS if (where := getattr(spec, column)) is not None}
+    if not label_wanted:
+        wanted.pop("label", None)
+    for column, where in wanted.items():
+        missing = [part for part in _columns_of(where, frame) if part not in frame.columns]
+        if missing:
+            kind = "label column" if column == "label" else f"{column} column"
+            raise UserError(f"the table {file} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
+                            f"Set cohort.{setting}.{column} to one of them.")  # fmt: skip
+    return wanted
+
+
+def _columns_of(name: str, frame: "pd.DataFrame") -> list[str]:
+    """The columns that a setting names: itself, or those in braces."""
+    return [name] if name in frame.columns or not IN_BRACES.search(name) else IN_BRACES.findall(name)
+
+
+def _texts(frame: "pd.DataFrame", name: str) -> list[str]:
+    columns = {part: [table_value(cell) for cell in frame[part].tolist()] for part in _columns_of(name, frame)}
+    if name in columns:
+        return columns[name]
+    rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+    return [table_value(IN_BRACES.sub(lambda match, row=row: row[match[1]], name)) for row in rows]  # type: ignore[misc]
+
+
+def _shown_columns(frame: "pd.DataFrame") -> str:
     """What the table's columns are called, unless they look like data: those of a table without a header are."""
-    names = [str(name) for name in frame.columns]
+    names = [str(name) for name in frame.columns if name != FOLDER]
     if any(re.search(r"\d{3}|\^", name) or re.fullmatch(r"\s*[-+]?[\d.,]+\s*", name) for name in names):
         return f"It has {len(names)} columns, whose first row looks like data; does the table have a header?"
     return f"Its columns are {', '.join(map(repr, names[:30]))}."
 
 
-def _read_frame(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            return pd.read_parquet(path)
-        separator = "\t" if path.suffix.lower() in {".tsv", ".tab"} else ","
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
-        raise UserError(f"the table {path.name} cannot be read ({type(error).__name__}).\n"
-                        "Save it as CSV with commas, TSV with tabs, or Parquet, in UTF-8.") from error  # fmt: skip
-
-
 def _file_key(path: str, how: str) -> str:
     # Cells are read with runs of blanks folded; a file's name gets the same treatment to stay comparable.
-    normal = PurePosixPath(" ".join(path.replace("\\", "/").split()))
-    return {"path": normal.as_posix(), "name": normal.name, "stem": SUFFIX.sub("", normal.name)}[how]
+    parts = [part for part in " ".join(path.replace("\\", "/").split()).split("/") if part not in ("", ".")] or [""]
+    if how == "path":
+        return "/".join(parts)
+    if how.startswith("last "):
+        return "/".join(parts[-int(how[-1]) :])
+    return parts[-1] if how == "name" else SUFFIX.sub("", parts[-1])
 
 
 def _row_key(text: str, join_on: JoinOn, spec: TableSpec) -> str:
@@ -114,80 +190,109 @@ def _source_key(source: Source, join_on: JoinOn, spec: TableSpec) -> str:
     return _row_key(text if join_on == "file" else table_value(text), join_on, spec)
 
 
-def _by_key(rows: Sequence[Row], spec: TableSpec) -> tuple[dict[str, Row], set[str], int]:
-    """Rows by join key, the keys whose label or patient is contradictory, and how many other cells contradict.
-
-    Several rows may share a key (a table of images joined on patients); a fact they disagree on is not known.
-    """
-    levels = ("file", "series", "study", "patient")
-    dropped = levels[: levels.index(spec.join_on) + 1]
-    merged: dict[str, Row] = {}
-    disputed: dict[str, set[str]] = {}
+def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
+    """Several rows may share a key (a table of images joined on patients); a fact they disagree on is not known."""
+    dropped = LEVELS[: LEVELS.index(spec.join_on) + 1]
+    grouped: dict[str, list[Row]] = {}
     for row in rows:
-        key = _row_key(row[spec.join_on], spec.join_on, spec)
-        if not key:
+        key = _row_key(row[spec.join_on], spec.join_on, spec) if row[spec.join_on] else ""
+        if key:
+            grouped.setdefault(key, []).append({name: text for name, text in row.items() if name not in dropped})
+    by_key, conflicts, blanked = {}, set(), 0
+    for key, members in grouped.items():
+        if len(members) == 1:
+            by_key[key] = members[0]
             continue
-        facts = {column: text for column, text in row.items() if column not in dropped}
-        first = merged.setdefault(key, facts)
-        disputed.setdefault(key, set()).update(column for column in facts if facts[column] != first[column])
-    decisive = {"label", "patient"}
-    blanked = sum(len(columns - decisive) for columns in disputed.values())
-    by_key = {key: {c: "" if c in disputed[key] else t for c, t in facts.items()} for key, facts in merged.items()}
-    return by_key, {key for key, columns in disputed.items() if columns & decisive}, blanked
+        if "label" in members[0]:
+            label = _one_label([row["label"] for row in members], spec, separator)
+            members = [row | {"label": label} for row in members] if label is not None else members
+        disputed = {name for name in members[0] if len({row[name] for row in members}) > 1}
+        if disputed & DECISIVE:
+            conflicts.add(key)
+        blanked += len(disputed - DECISIVE)
+        by_key[key] = {name: "" if name in disputed else text for name, text in members[0].items()}
+    return _Entries(by_key, conflicts, blanked)
 
 
-def join(sources: Sequence[Source], rows: Sequence[Row], spec: TableSpec, row_needed: bool) -> Joined:
-    """Attach the table to the scans. What the table says goes before what a header says.
+def _one_label(labels: Sequence[str], spec: TableSpec, separator: str) -> str | None:
+    """The label of several rows for one scan by ``spec.several_rows``; None where the rule gives none."""
+    counts = Counter(labels).most_common()
+    if spec.several_rows == "list":
+        return separator.join(sorted(set(labels) - {""}))
+    if spec.several_rows == "majority":
+        return counts[0][0] if len(counts) == 1 or counts[0][1] > counts[1][1] else None
+    return counts[0][0] if len(counts) == 1 else None
+
+
+def join(
+    sources: Sequence[Source], rows: Sequence[Row], spec: TableSpec, row_needed: bool, *,
+    name: str = "table", separator: str = "", recode: Recode = NO_CODES,
+) -> Joined:  # fmt: skip
+    """Attach the table to the scans. What the table says goes before what a path or a header says.
 
     ``row_needed``: a scan without a row is refused. Raises :class:`UserError` where the table matches no scan.
     """
-    by_key, conflicts, blanked = _by_key(rows, spec)
+    entries = _entries(rows, spec, separator)
     keys = [_source_key(source, spec.join_on, spec) for source in sources]
-    if not any(key in by_key for key in keys):
-        raise UserError(_nothing_matches(sources, rows, spec))
+    if not any(key in entries.by_key for key in keys):
+        raise UserError(_nothing_matches(sources, rows, spec, name))
     kept: list[Source] = []
     refused: list[Quarantined] = []
+    without = 0
     for source, key in zip(sources, keys, strict=True):
-        if key in conflicts:
+        row = entries.by_key.get(key)
+        without += row is None
+        if key in entries.conflicts:
             reason = "the table has rows for it that contradict each other"
             refused.append(Quarantined(path=source.path, field=spec.join_on, found="several rows", reason=reason))
-        elif key in by_key:
-            kept.append(_attached(source, by_key[key]))
-        elif row_needed:
+        elif row is not None:
+            kept.append(attach(source, row, recode))
+        elif row_needed and spec.no_row is None:
             refused.append(Quarantined(path=source.path, field=spec.join_on, found="no row",
                                        reason="the table has no row for it"))  # fmt: skip
         else:
-            kept.append(source)
-    unused = len(by_key.keys() - set(keys))
-    notes = [f"{unused:,} entries of the table match no scan that was read."] if unused else []
-    if blanked:
-        notes.append(
-            f"Rows of the table for the same {spec.join_on} disagree on {blanked:,} facts, which are left out."
-        )
-    return Joined(kept, refused, notes)
-
-
-def _attached(source: Source, row: Row) -> Source:
-    patient = row.get("patient") or source.patient
-    study = row.get("study") or (patient if source.study == source.patient else source.study)
-    return replace(
-        source, patient=patient, study=study, label=row.get("label", source.label) or None,
-        site=clean(row.get("site")) or source.site, device=clean(row.get("device")) or source.device,
-        view=clean(row.get("view")) or source.view, sex=sex_of(row.get("sex")) or source.sex,
-        age=_first(age_of(row.get("age")), source.age),
+            kept.append(source if spec.no_row is None else attach(source, {"label": spec.no_row}, NO_CODES))
+    people = {source.patient for source, key in zip(sources, keys, strict=True) if key in entries.by_key}
+    counts = JoinCounts(
+        table=name, join_on=spec.join_on, rows=len(rows), scans_with_row=len(sources) - without,
+        scans_without_row=without, entries=len(entries.by_key),
+        patients_with_row=len(people),
+        entries_without_scan=len(entries.by_key.keys() - set(keys)), contradicted=len(entries.conflicts & set(keys)),
     )  # fmt: skip
+    return Joined(kept, refused, _notes(counts, entries.blanked), counts)
 
 
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
+def _notes(counts: JoinCounts, blanked: int) -> list[str]:
+    table = "the table" if counts.table == "table" else f"cohort.{counts.table}"
+    notes = []
+    if counts.entries_without_scan:
+        notes.append(f"{counts.entries_without_scan:,} entries of {table} match no scan that was read.")
+    if blanked:
+        notes.append(f"Rows of {table} for the same {counts.join_on} disagree on {blanked:,} facts, which are left "
+                     "out.")  # fmt: skip
+    return notes
 
 
-def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: TableSpec) -> str:
+def joins_table(joins: Sequence[JoinCounts]) -> CohortTable:
+    """How many scans and entries of each table found one another."""
+    columns = ("Table", "Joined on", "Rows", "Scans with a row", "Scans without", "Entries without a scan",
+               "Entries that contradict themselves")  # fmt: skip
+    rows = tuple(
+        (join.table, join.join_on, *(f"{count:,}" for count in (
+            join.rows, join.scans_with_row, join.scans_without_row, join.entries_without_scan, join.contradicted)))
+        for join in joins
+    )  # fmt: skip
+    return CohortTable(title="Joins", columns=columns, rows=rows,
+                       patients=tuple(join.patients_with_row for join in joins),
+                       note="How the tables about the scans were joined to them.")  # fmt: skip
+
+
+def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: TableSpec, name: str) -> str:
     """Say that no row matches, and which other way to join would."""
     scans = list(sources)
     column = getattr(spec, spec.join_on)
-    lines = [f"the table {Path(spec.path).name} matches no scan: its column {column!r} ({len(rows):,} rows) was "
-             f"compared with the {spec.join_on} of {len(scans):,} files."]  # fmt: skip
+    lines = [f"the table {PurePosixPath(spec.path).name} matches no scan: its column {column!r} ({len(rows):,} rows) "
+             f"was compared with the {spec.join_on} of {len(scans):,} files."]  # fmt: skip
     ways: tuple[tuple[JoinOn, str], ...] = (
         ("file", "path"), ("file", "name"), ("file", "stem"), ("patient", "path"), ("study", "path"), ("series", "path")
     )  # fmt: skip
@@ -195,8 +300,9 @@ def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: Table
         other = spec.model_copy(update={"join_on": join_on, "match_file": how, join_on: column})
         keys = {_row_key(row[spec.join_on], join_on, other) for row in rows}
         if any(_source_key(source, join_on, other) in keys for source in scans):
-            extra = f" cohort.table.match_file={how}" if join_on == "file" else ""
-            lines.append(f"It would match with cohort.table.join_on={join_on} cohort.table.{join_on}={column}{extra}.")
+            extra = f" cohort.{name}.match_file={how}" if join_on == "file" else ""
+            where = f"cohort.{name}"
+            lines.append(f"It would match with {where}.join_on={join_on} {where}.{join_on}={column}{extra}.")
             return "\n".join(lines)
-    lines.append("Check cohort.table.join_on (file, series, study or patient) and the column named for it.")
+    lines.append(f"Check cohort.{name}.join_on (file, series, study or patient) and the column named for it.")
     return "\n".join(lines)

@@ -62,7 +62,7 @@ def _reader(path: Path) -> Callable[[Path, ExternalSpec, Mapping[str, Any]], Pla
 
 def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     """``[c, h, w]`` in [0, 1] over the full range of the file's depth."""
-    pictures = read_pictures(path, spec.max_values, "generator.max_values")
+    pictures = read_pictures(path, LimitSpec(voxels=spec.max_values))
     if any(picture.bits == 32 for picture in pictures):
         raise Unreadable("mode", "32-bit values", "32-bit pictures have no full range; save 8 or 16 bits")
     stacks = [np.atleast_3d(picture.values) / np.float32(255) for picture in pictures]

@@ -22,7 +22,8 @@ from synthassay.metrics.intervals import (
     clustered_mean,
     no_interval,
 )
-from synthassay.metrics.neighbours import TIE, Neighbourhoods, Variant, describe, nearest_rows
+from synthassay.metrics.nearest import nearest_rows
+from synthassay.metrics.neighbours import TIE, Neighbourhoods, Variant, describe
 from synthassay.metrics.points import Features, centred_points, mean_of
 from synthassay.metrics.split_halves import score_interval
 

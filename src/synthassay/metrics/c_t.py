@@ -20,18 +20,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from synthassay.metrics.inputs import Matrix, Rows, checked_rows, nearest
+from synthassay.metrics.inputs import Matrix, Rows, checked_rows
 from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance, no_interval, t_interval
-from synthassay.metrics.points import Features
+from synthassay.metrics.nearest import nearest_rows
+from synthassay.metrics.points import Features, centred_points
 from synthassay.seeding import numpy_generator
 
 AXES = 64
+SAME_SQUARED = 1e-24  # of a squared norm: a squared distance under it is rounding
 CELLS = 3
 STARTS = 10
 LEAST_SYNTHETIC = 20  # τ·m: a cell needs more
@@ -138,7 +139,12 @@ def _statistic(projected: Sets, cell_of: list[NDArray[np.int64]], fresh: Rows, m
 
 
 def _distances(rows: Matrix, train: Matrix) -> Matrix:
-    return nearest(torch.from_numpy(rows), torch.from_numpy(train))[1].numpy()
+    """To the nearest training row; 0 where the two are one point but for the rounding of the projection."""
+    centre = train.mean(axis=0)
+    made = centred_points("rows", rows, None, centre)
+    squares = nearest_rows(made, centred_points("train", train, None, centre))[1].numpy()
+    squares[squares < SAME_SQUARED * (rows * rows).sum(axis=1)] = 0.0
+    return np.asarray(np.sqrt(squares))
 
 
 def _why_not(n_train: int, n_test: int, n_synthetic: int) -> str:

@@ -1,8 +1,9 @@
 """What all sets of a run share: the real sets, their neighbourhoods, and the floors."""
 
 from collections.abc import Callable, Hashable, Iterable
+from copy import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from synthassay.errors import UserError
 from synthassay.metrics.catalogue import TEST, TRAIN, asked, frechet_name
 from synthassay.metrics.estimates import Estimates, core_estimates, most_neighbours
+from synthassay.metrics.graph import Keep, described_with
 from synthassay.metrics.groups import ALL, Group, groups_of, rows_in, whole_patient_subset
 from synthassay.metrics.intervals import unit_codes
 from synthassay.metrics.neighbours import SetDescription, Variant, describe, enough_neighbours
@@ -52,17 +54,19 @@ class ReferenceCache:
     """The real sides of one encoder: prepared once, and used for every set under test.
 
     Give the same object to each :func:`synthassay.metrics.fidelity.score_fidelity` call of a run; results are equal
-    with and without it. Memory: about (1 + replicates) × 16 bytes a real image, group and variant.
+    with and without it. Memory: about (1 + replicates) × 16 bytes a real image, group and variant. ``keep`` holds the
+    neighbour graphs of the real sides beyond this process, as plain arrays; a team of processes does without.
     """
 
     def __init__(
         self, *, test: FeatureSet, control: FeatureSet, train: FeatureSet | None, spec: FidelitySpec, seed: int,
-        device: str = "cpu",
+        device: str = "cpu", keep: Keep | None = None,
     ) -> None:  # fmt: skip
         if len(test) == 0:
             raise UserError("fidelity needs real test images, and the test split is empty")
         self.spec, self.seed, self.device, self.team = spec, seed, device, current_team()
-        self._sources = (test, control, train)
+        self._sources: tuple[FeatureSet, FeatureSet, FeatureSet | None] = (test, control, train)
+        self._keep = keep if self.team.size == 1 else None
         self._memo: dict[Hashable, object] = {}
         self.encoder, self.encoder_identity = test.encoder, test.encoder_identity
         self._centre = mean_of(test.name, test.features)
@@ -70,8 +74,19 @@ class ReferenceCache:
         self.references = {TEST: self.prepare(test)}
         if train is not None:
             self.references[TRAIN] = self.prepare(train)
+        self._name_references()
+
+    def _name_references(self) -> None:
         self.content = {name: _content(item.features) for name, item in self.references.items()}
-        self.groups = [ALL, *groups_of((item.features for item in self.references.values()), spec.groups)]
+        self.groups = [ALL, *groups_of((item.features for item in self.references.values()), self.spec.groups)]
+
+    def without_train(self) -> Self:
+        """For sets of which it is not known who was trained on. All that does not rest on train is shared."""
+        other = copy(self)
+        other._sources = (*self._sources[:2], None)
+        other.references = {TEST: self.references[TEST]}
+        other._name_references()
+        return other
 
     def serves(self, test: FeatureSet, control: FeatureSet, train: FeatureSet | None) -> bool:
         """Whether this cache was made for these very objects."""
@@ -99,17 +114,22 @@ class ReferenceCache:
         value: T = self._memo[key]  # type: ignore[assignment]
         return value
 
-    def described(self, item: PreparedSet, rows: NDArray[np.int64], role: str, group: Group) -> SetDescription:
-        """Neighbourhoods of ``rows``, with half-samples drawn for this role and group."""
+    def described(
+        self, item: PreparedSet, rows: NDArray[np.int64], role: str, group: Group, *, real: bool = False
+    ) -> SetDescription:  # fmt: skip
+        """Neighbourhoods of ``rows``, with half-samples drawn for this role and group; those of ``real`` are kept."""
         points = item.points.take(rows)
         generator = numpy_generator("fidelity", "half-samples", self.seed, role, group.text)
         kept = complementary_halves(points.units, self.spec.replicates, generator)
-        return describe(points, kept, most_neighbours(self.spec), self.team)
+        k = most_neighbours(self.spec)
+        if real and self._keep is not None:
+            return described_with(self._keep, points, kept, k)
+        return describe(points, kept, k, self.team)
 
     def real(self, reference: str, group: Group) -> SetDescription:
         """The description of a reference's group."""
         item = self.references[reference]
-        build = lambda: self.described(item, item.rows(group), reference, group)  # noqa: E731
+        build = lambda: self.described(item, item.rows(group), reference, group, real=True)  # noqa: E731
         return self.remember(("real", reference, group), build)
 
     def control_rows(self, group: Group) -> NDArray[np.int64] | None:
@@ -130,7 +150,7 @@ class ReferenceCache:
         if chosen is None or not enough_neighbours(self.control.points.take(chosen), most_neighbours(self.spec)):
             return {}
         synthetic = self.remember(
-            ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group)
+            ("control", group, n), lambda: self.described(self.control, chosen, "synthetic", group, real=True)
         )
         real = self.real(reference, group)
         return self.estimates(synthetic, real, reference, group, step)
@@ -142,7 +162,9 @@ class ReferenceCache:
         name, trained_on = frechet_name(self.encoder), reference == TRAIN
         core = core_estimates(synthetic, real, self.spec, name, trained_on=trained_on, team=self.team)
         wanted = asked(self.encoder, reference, group, self.spec)
-        question = Question(synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed)
+        question = Question(
+            synthetic.points, real.points, self.references[TEST].points, self.spec, self.seed, self.team
+        )
         step()
         found = core | set_level_estimates(question, wanted, step)
         return {key: found[key] for key in wanted}

@@ -9,13 +9,16 @@ Standard error: the Hoeffding projection summed within patients, as for KID.
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from synthassay.metrics.inputs import checked_rows, directions
 from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance
-from synthassay.metrics.kid import KernelDistance
-from synthassay.metrics.points import Features, row_blocks
+from synthassay.metrics.kid import KernelDistance, cross_sums, within_sums
+from synthassay.metrics.points import Features, centred_points, mean_of
+from synthassay.metrics.team import ALONE, Team
+from synthassay.metrics.tiles import Tile
 
 CMMD_ENCODER = "clip-vitl14-336"  # the encoder's name
 DEFINITION = "L2-normalised, RBF sigma=10, biased, x1000"
@@ -39,51 +42,31 @@ def cmmd_name(encoder: str) -> str:
     return "cmmd" if encoder == CMMD_ENCODER else "mmd_rbf"
 
 
-def _less_one(x: Tensor, y: Tensor) -> Tensor:
+def _less_one(tile: Tile) -> Tensor:
     """k(x, y) - 1 of unit rows. The constant 1 cancels in the distance; without it the sums lose no digits."""
-    tile = x @ y.T
-    tile -= 1.0  # -|x-y|²/2
-    tile /= SIGMA * SIGMA
-    return tile.expm1_()
-
-
-def _own_means(x: Tensor) -> Tensor:
-    """Mean of k - 1 from each row to all rows of its set, itself included; every pair is visited once."""
-    sums = x.new_zeros(len(x))
-    for rows in row_blocks(len(x), len(x)):
-        tile = _less_one(x[rows], x[rows.start :])
-        sums[rows] += tile.sum(dim=1)
-        sums[rows.stop :] += tile[:, len(tile) :].sum(dim=0)
-    return sums / len(x)
-
-
-def _cross_means(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of k - 1 from each row of ``x`` to all of ``y``, and from each row of ``y`` to all of ``x``."""
-    of_x, of_y = x.new_zeros(len(x)), x.new_zeros(len(y))
-    for rows in row_blocks(len(x), len(y)):
-        tile = _less_one(x[rows], y)
-        of_x[rows] = tile.mean(dim=1)
-        of_y += tile.sum(dim=0)
-    return of_x, of_y / len(x)
+    return tile.squares().div_(-2.0 * SIGMA * SIGMA).expm1_()
 
 
 def cmmd(
     real: Features, synthetic: Features, *, real_units: ArrayLike | None = None,
-    synthetic_units: ArrayLike | None = None,
+    synthetic_units: ArrayLike | None = None, team: Team = ALONE,
 ) -> Cmmd:  # fmt: skip
     """CMMD of ``[n, d]`` and ``[m, d]`` floating point features; not negative.
 
     ``real_units``, ``synthetic_units``: patients of the rows (None: each row its own). An error for a row of zeros.
     """
-    y = directions(checked_rows("real", real, real_units))
-    x = directions(checked_rows("synthetic", synthetic, synthetic_units, like=y))
-    own_x, own_y, (cross_x, cross_y) = _own_means(x.values), _own_means(y.values), _cross_means(x.values, y.values)
-    value = max(0.0, SCALE * float(own_x.mean() + own_y.mean() - 2 * cross_x.mean()))
+    of_real = directions(checked_rows("real", real, real_units))
+    of_synthetic = directions(checked_rows("synthetic", synthetic, synthetic_units, like=of_real))
+    centre = mean_of("real", of_real.values)
+    y, x = (centred_points(side.name, side.values, side.units, centre) for side in (of_real, of_synthetic))
+    cross = cross_sums(x, y, team, _less_one)
+    value, variance = -2 * float(cross.rows.sum()) / (len(x) * len(y)), 0.0
+    for side, other, across in ((x, y, cross.rows), (y, x, cross.columns)):
+        sums = within_sums(side, team, _less_one)  # of the diagonal, k - 1 is 0
+        own, across = (sums.between + sums.inside) / len(side), across / len(other)
+        gap = own - across  # summed over the images of each unit
+        value += float(own.sum()) / len(side)
+        influence = 2 * (gap - sums.sizes * gap.sum() / len(side)) / len(side)
+        variance += influence_variance(influence, np.arange(len(influence)))
     units = min(x.n_units, y.n_units)
-    if units < 2:
-        return Cmmd(value, None, units)
-    variance = 0.0
-    for own, cross, side in ((own_x, cross_x, x), (own_y, cross_y, y)):
-        influence = 2 * (own - own.mean() - (cross - cross.mean())) / len(side)
-        variance += influence_variance(influence.cpu().numpy(), side.units)
-    return Cmmd(value, SCALE * math.sqrt(variance), units)
+    return Cmmd(max(0.0, SCALE * value), SCALE * math.sqrt(variance) if units > 1 else None, units)

@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.linalg import lapack
 from torch import Tensor
 
 from synthassay.errors import UserError
@@ -52,6 +53,15 @@ class Factor:
             return torch.as_tensor(torch.linalg.solve_triangular(self.matrix.T, right, upper=True))
         return torch.as_tensor(self._inverse.T @ right)
 
+    def congruent(self, covariance: Tensor) -> Tensor:
+        """Fᵀ S₂ F ``[r, r]`` of another covariance S₂; only its lower triangle is to be read."""
+        if self.full and covariance.device.type == "cpu":  # LAPACK does it at a quarter of the operations
+            found, info = lapack.dsygst(covariance.numpy().T, self.matrix.numpy(), itype=2, lower=1)
+            if info:
+                raise ArithmeticError(f"LAPACK's dsygst refused its argument {-info}")
+            return torch.from_numpy(np.asarray(found))
+        return torch.as_tensor(self.matrix.T @ covariance @ self.matrix)
+
     def share_inside(self, covariance: Tensor) -> float:
         """The part of the trace of another covariance that lies in the range of S."""
         if self.full:
@@ -61,12 +71,15 @@ class Factor:
 
 
 class Moments:
-    """Mean and covariance of one set, streamed in double, and the covariance's factor, made when first needed."""
+    """Mean and covariance of one set, streamed in double, and the covariance's factor, made when first needed.
 
-    def __init__(self, points: Points, team: Team = ALONE) -> None:
+    ``covariance``: ``[d, d]`` where it is known already.
+    """
+
+    def __init__(self, points: Points, team: Team = ALONE, covariance: Tensor | None = None) -> None:
         if len(points) < 2:
             raise UserError(f"the Fréchet distance needs 2 rows, '{points.name}' has {len(points)}")
-        self.points, self._team = points, team
+        self.points, self._team, self._known = points, team, covariance
         total = torch.zeros(points.dimension, dtype=torch.float64, device=points.device)
         for _, block in points.blocks():
             total += block.sum(dim=0)
@@ -91,6 +104,8 @@ class Moments:
     @cached_property
     def covariance(self) -> Tensor:
         """``[d, d]``, with n-1; each process of a team adds its blocks."""
+        if self._known is not None:
+            return self._known
         d = self.dimension
         total = torch.zeros((d, d), dtype=torch.float64, device=self.points.device)
         for number, rows in enumerate(row_blocks(self.n, d)):
@@ -140,7 +155,7 @@ def frechet_from_moments(first: Moments, second: Moments, *, error: bool = True)
         note = (f"n {sign} d ({fewer} {sign} {d}): the covariance is rank-deficient, "
                 "so there is no interval and the value depends on n; read KID instead")  # fmt: skip
         return FrechetDistance(max(0.0, base - 2 * _low_rank_trace(first, second)), None, units, note)
-    inner = first.factor.matrix.T @ second.covariance @ first.factor.matrix
+    inner = first.factor.congruent(second.covariance)
     if not error or units < 2:
         value = max(0.0, base - 2 * float(_roots(torch.linalg.eigvalsh(inner)).sum()))
         return FrechetDistance(value, None, units, "an interval needs 2 patients on each side" if error else NOT_ASKED)

@@ -14,6 +14,7 @@ from torch import Tensor
 from synthassay.metrics.intervals import CONFIDENCE, Interval, no_interval, t_interval
 from synthassay.metrics.points import row_blocks
 
+ENTRIES = 1 << 18  # rows times replicates that are looked at together: they stay in the cache
 FIRST_DEPTH = 6  # neighbours looked at first, in multiples of k; a half-sample needs about 2k
 
 
@@ -55,7 +56,8 @@ def listed_radii(squares: Tensor, near: Tensor, kept: Tensor, k: int) -> Tensor:
     ``squares``, ``near``: ``[b, depth]`` candidates, nearest first; ``kept``: ``[n, R]``. Returns ``[b, R]``.
     """
     padded = torch.cat([squares, squares.new_full((len(squares), 1), torch.inf)], dim=1)
-    found = [padded[rows].gather(1, place_of_kth(near[rows], kept, k)) for rows in row_blocks(len(near), kept.shape[1])]
+    blocks = row_blocks(len(near), kept.shape[1], ENTRIES)
+    found = [padded[rows].gather(1, place_of_kth(near[rows], kept, k)) for rows in blocks]
     return torch.cat(found) if found else squares.new_zeros((0, kept.shape[1]))
 
 

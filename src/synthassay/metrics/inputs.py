@@ -1,4 +1,4 @@
-"""Checked sets of rows, their directions, tiles over all pairs of rows, and nearest rows.
+"""Checked sets of rows, their directions, and whole rows of distances for what must see all columns at once.
 
 What the metrics share that compare plain ``[n, d]`` sets on their own. Everything is float64, on the device that the
 features lie on.
@@ -17,7 +17,6 @@ from synthassay.metrics.intervals import unit_codes
 from synthassay.metrics.points import Features, checked_tensor, row_blocks
 
 SAME = 1e-13  # squared distance over squared norms under which two rows are one point but for rounding
-SAME_SUMMED = 1e-12  # the same of a distance summed from differences, over the norm
 
 Matrix = NDArray[np.float64]
 
@@ -92,19 +91,3 @@ def distance_tiles(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
         squares = torch.addmm(scale, block, y.T, alpha=-2)
         squares[squares < SAME * scale] = 0.0
         yield rows, squares
-
-
-def nearest(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """``[n]`` row of ``y`` nearest to each row of ``x``, and its distance.
-
-    The distance is summed from differences, so that equal pairs have equal distances wherever they stand; it is 0
-    where the two are one point but for rounding.
-    """
-    parts = [squares.argmin(dim=1) for _, squares in distance_tiles(x, y)]
-    found = torch.cat(parts)
-    distances = x.new_empty(len(x))
-    for rows in row_blocks(*x.shape):
-        apart = torch.linalg.vector_norm(x[rows] - y[found[rows]], dim=1)
-        apart[apart < SAME_SUMMED * torch.linalg.vector_norm(x[rows], dim=1)] = 0.0
-        distances[rows] = apart
-    return found, distances

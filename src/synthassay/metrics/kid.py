@@ -12,6 +12,7 @@ simulated repeats, alike or not.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,19 +147,22 @@ def kernel_distance(x: WithinSums, y: WithinSums, cross: CrossSums, *, patient_a
     return KernelDistance(value, math.sqrt(variance), units)
 
 
-def within_sums(points: Points, team: Team = ALONE) -> WithinSums:
+Kernel = Callable[[Tile], Tensor]  # its values on a tile, ``[b, c]``
+
+
+def within_sums(points: Points, team: Team = ALONE, kernel: Kernel = Tile.kernel) -> WithinSums:
     """Kernel sums inside one set, tile by tile."""
     sums = WithinAccumulator(points)
     for tile in tiles(points, team=team):
-        sums.add(tile, tile.kernel(), tile.same_unit())
+        sums.add(tile, kernel(tile), tile.same_unit())
     return sums.result(team)
 
 
-def cross_sums(x: Points, y: Points, team: Team = ALONE) -> CrossSums:
+def cross_sums(x: Points, y: Points, team: Team = ALONE, kernel: Kernel = Tile.kernel) -> CrossSums:
     """Kernel sums between two sets, tile by tile."""
     sums = CrossAccumulator(x, y)
     for tile in tiles(x, y, team=team):
-        sums.add(tile, tile.kernel())
+        sums.add(tile, kernel(tile))
     return sums.result(team)
 
 

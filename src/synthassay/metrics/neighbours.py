@@ -19,7 +19,7 @@ from synthassay.metrics.balls import BallCounts, Balls
 from synthassay.metrics.frechet import Moments
 from synthassay.metrics.halfsampling import FIRST_DEPTH, listed_radii, replicate_radii
 from synthassay.metrics.kid import CrossAccumulator, CrossSums, WithinAccumulator, WithinSums
-from synthassay.metrics.nearest import NearestLists, exact_kth
+from synthassay.metrics.nearest import NearestAccumulator, NearestLists, exact_kth, places
 from synthassay.metrics.points import Points, exact_squares, row_blocks
 from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
@@ -29,7 +29,6 @@ VARIANTS: tuple[Variant, ...] = ("patient-aware", "classic")
 LIST_ENTRIES = 1 << 22  # of all lists of neighbours of a set together, beyond the depth that every row needs
 TIE = 1e-11  # relative; squared distances this close are equal but for rounding, so neither is strictly smaller
 STRIP_ENTRIES = 1 << 22  # of a tile whose close pairs are listed together
-NEAREST_DEPTH = 16  # of real rows kept for each synthetic one, so that rounding cannot hide which is the nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +48,38 @@ class Convention:
         return radii * (1 - TIE) if self.strict else torch.nextafter(radii * (1 + TIE), radii.new_tensor(torch.inf))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Neighbourhoods:
-    """Neighbours inside one set under one variant's rule of who may be one. ``nearest``: ``[n]`` squared distances."""
+    """Neighbours inside one set, ``points``, under one variant's rule of who may be one."""
 
+    points: Points
     lists: NearestLists
-    nearest: Tensor
+
+    @cached_property
+    def nearest(self) -> Tensor:
+        """``[n]`` squared distances to the nearest."""
+        return exact_kth(self.points, self.points, self.lists, 1)[0]
 
 
 class SetDescription:
-    """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums."""
+    """A set, its half-samples ``kept`` (``[n, 1 + R]``, column 0 all True), its neighbourhoods and its kernel sums.
+
+    ``covariance``: ``[d, d]`` where it is known already.
+    """
 
     def __init__(
         self, points: Points, kept: NDArray[np.bool_], hoods: Mapping[Variant, Neighbourhoods], kernel: WithinSums,
-        team: Team = ALONE,
+        team: Team = ALONE, covariance: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.points, self.hoods, self.kernel, self._team = points, hoods, kernel, team
+        self.points, self.hoods, self.kernel = points, hoods, kernel
+        self._team, self._covariance = team, covariance
         self.kept = torch.from_numpy(kept).to(points.device)
         self._balls: dict[tuple[int, Convention], Balls] = {}
 
     @cached_property
     def moments(self) -> Moments:
         """For the Fréchet distance."""
-        return Moments(self.points, self._team)
+        return Moments(self.points, self._team, self._covariance)
 
     def balls(self, variant: Variant, convention: Convention) -> Balls:
         """The balls of every row. Where some half-sample leaves a row with fewer than k neighbours, only those of the
@@ -151,15 +159,16 @@ def describe(points: Points, kept: NDArray[np.bool_], k: int, team: Team = ALONE
         own.joined(team)
         classic = aware.copy()
         classic.take_in(own)
-    hoods = {id(lists): Neighbourhoods(lists, exact_kth(points, points, lists, 1)[0]) for lists in (aware, classic)}
-    by_variant = {"patient-aware": hoods[id(aware)], "classic": hoods[id(classic)]}
-    return SetDescription(points, kept, {v: by_variant[v] for v in VARIANTS}, kernel.result(team), team)
+    hoods: dict[Variant, Neighbourhoods] = dict.fromkeys(VARIANTS, Neighbourhoods(points, aware))
+    if classic is not aware:
+        hoods["classic"] = Neighbourhoods(points, classic)
+    return SetDescription(points, kept, hoods, kernel.result(team), team)
 
 
 def _feed(lists: NearestLists, tile: Tile, squares: Tensor) -> None:
     lists.feed(tile.rows, tile.columns.start, squares)
     if tile.symmetric:
-        lists.feed(tile.columns, tile.rows.start, squares.T.contiguous())
+        lists.feed(tile.columns, tile.rows.start, squares.T)
 
 
 def _list_depth(points: Points, k: int, *, halves: bool) -> int:
@@ -196,16 +205,15 @@ def compare(
     """Who lies in whose balls, nearest real rows and kernel sums of a synthetic set against a real one."""
     x, y = synthetic.points, real.points
     kernel, pairs = CrossAccumulator(x, y), _PairCounter(synthetic, real, conventions)
-    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
+    closest = NearestAccumulator(x, y)
     for tile in tiles(x, y, team=team):
         kernel.add(tile, tile.kernel())
         squares = tile.squares()
-        lists.feed(tile.rows, tile.columns.start, squares)
+        closest.add(tile, squares)
         pairs.add(tile, squares)
-    lists.joined(team)
     for counts in pairs.every:
         counts.joined(team)
-    distances, nearest = exact_kth(x, y, lists, 1)
+    nearest, distances = closest.result(team)
     return Comparison(pairs.in_real, pairs.in_synthetic, nearest, distances, kernel.result(team))
 
 
@@ -248,7 +256,7 @@ class _PairCounter:
         slack = self.bound * (self.x.norms[rows].max() + self.y.norms[columns].max())
         close = squares < (self.reach_x[rows] + slack).to(squares.dtype)[:, None]
         close |= squares < (self.reach_y[columns] + slack).to(squares.dtype)[None, :]
-        row, column = close.nonzero(as_tuple=True)
+        row, column = places(close)
         i, j, found = row + rows.start, column + columns.start, squares[row, column]
         exact = found.double()
         self._decide_again(i, j, exact)
@@ -278,13 +286,3 @@ def _counts(table: _Table, balls: Balls, kept: Tensor, width: int) -> BallCounts
         cut = Balls(balls.radius, balls.radii[:, :width], balls.reach)
         table[key] = (cut, BallCounts(cut, kept[:, 1 : 1 + width]))
     return table[key][1]
-
-
-def nearest_rows(x: Points, y: Points, team: Team = ALONE) -> tuple[Tensor, Tensor]:
-    """For each row of ``x`` the nearest row of ``y`` and its squared distance."""
-    lists = NearestLists(len(x), min(NEAREST_DEPTH, len(y)), tile_dtype(x, y), x.device)
-    for tile in tiles(x, y, team=team):
-        lists.feed(tile.rows, tile.columns.start, tile.squares())
-    lists.joined(team)
-    distances, nearest = exact_kth(x, y, lists, 1)
-    return nearest, distances

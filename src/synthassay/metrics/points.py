@@ -17,7 +17,8 @@ from torch import Tensor
 from synthassay.errors import UserError
 from synthassay.metrics.intervals import unit_codes
 
-BLOCK_ENTRIES = 1 << 21  # entries of one block that is read in double: 16 MiB
+BLOCK_ENTRIES = 1 << 21  # entries of one block of a table: 16 MiB in double
+VECTOR_ENTRIES = 1 << 18  # of one block of vectors read in double: 2 MiB, which stays in the cache
 
 Features = ArrayLike | Tensor
 
@@ -41,9 +42,9 @@ def checked_tensor(name: str, features: Features, device: str | torch.device | N
         kind = str(values.dtype).removeprefix("torch.")
         raise UserError(f"features of '{name}' must be floating point, found {kind}: differences of unsigned "
                         "integers wrap")  # fmt: skip
-    for rows in row_blocks(len(values), values.shape[1]):
-        finite = torch.isfinite(values[rows])
-        if not finite.all():
+    for rows in row_blocks(len(values), values.shape[1], VECTOR_ENTRIES):
+        block = values[rows]
+        if not torch.isfinite(block.sum()) and not torch.isfinite(block).all():  # a sum of finite numbers may overflow
             _refuse(name, values)
     return values
 
@@ -74,7 +75,7 @@ def mean_of(name: str, features: Features) -> Tensor:
     if not len(values):
         raise UserError(f"'{name}' has no rows")
     total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
-    for rows in row_blocks(*values.shape):
+    for rows in row_blocks(len(values), values.shape[1], VECTOR_ENTRIES):
         total += values[rows].double().sum(dim=0)
     return total / len(values)
 
@@ -130,18 +131,21 @@ class Points:
         """``[n, d]`` features as they were given, in this order."""
         return self.source[self.rows]
 
-    def vectors(self, rows: slice | Tensor = slice(None), dtype: torch.dtype = torch.float64) -> Tensor:
-        """``[b, d]`` centred vectors; subtracted before they are rounded to ``dtype``."""
+    def vectors(
+        self, rows: slice | Tensor = slice(None), dtype: torch.dtype = torch.float64, out: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
+        """``[b, d]`` centred vectors; subtracted before they are rounded to ``dtype``, which ``out`` has if given."""
         chosen = self.rows[rows]
         first = int(chosen[0]) if len(chosen) else 0
         run = torch.arange(first, first + len(chosen), device=self.device)
         block = self.source[first : first + len(chosen)] if chosen.equal(run) else self.source[chosen]  # a view is free
         wide = torch.promote_types(torch.promote_types(block.dtype, torch.float32), dtype)
-        return (block.to(wide) - self.centre.to(wide)).to(dtype)
+        held = torch.empty(block.shape, dtype=dtype, device=self.device) if out is None else out
+        return torch.sub(block, self.centre.to(wide), out=held)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Row ranges and their centred float64 vectors, one block at a time."""
-        for rows in row_blocks(len(self), self.dimension):
+        for rows in row_blocks(len(self), self.dimension, VECTOR_ENTRIES):
             yield rows, self.vectors(rows)
 
     def take(self, rows: NDArray[np.int64]) -> Self:
@@ -182,7 +186,7 @@ def centred_points(
 def exact_squares(x: Points, i: Tensor, y: Points, j: Tensor) -> Tensor:
     """``[e]`` float64 squared distances of the pairs (``x[i]``, ``y[j]``), by subtraction; exactly 0 for equal rows."""
     found = torch.empty(len(i), dtype=torch.float64, device=x.device)
-    for part in row_blocks(len(i), x.dimension):
-        gap = x.vectors(i[part]) - y.vectors(j[part])
+    for part in row_blocks(len(i), x.dimension, VECTOR_ENTRIES):
+        gap = x.source[x.rows[i[part]]].double().sub_(y.source[y.rows[j[part]]])  # no centre: it cancels
         found[part] = torch.linalg.vecdot(gap, gap)
     return found

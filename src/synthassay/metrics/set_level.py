@@ -22,6 +22,7 @@ from synthassay.metrics.neighbours import VARIANTS, Variant
 from synthassay.metrics.points import Points
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.tail_copies import tail_copies
+from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.vendi import vendi
 
 
@@ -34,6 +35,7 @@ class Question:
     test: Points
     spec: FidelitySpec
     seed: int
+    team: Team = ALONE
 
     def sides(self) -> dict[str, Any]:
         """Both sides as most metrics take them."""
@@ -73,8 +75,8 @@ def _copy_test(q: Question) -> Any:
 COMPUTED: dict[tuple[str, ...], Callable[[Question], Found]] = {
     ("clipped_density", "clipped_coverage"): _clipped,
     ("kid_subsets",): _one("kid_subsets", lambda q: kid_subsets(**q.sides(), seed=q.seed)),
-    ("cmmd",): _one("cmmd", lambda q: cmmd(**q.sides())),
-    ("mmd_rbf",): _one("mmd_rbf", lambda q: cmmd(**q.sides())),
+    ("cmmd",): _one("cmmd", lambda q: cmmd(**q.sides(), team=q.team)),
+    ("mmd_rbf",): _one("mmd_rbf", lambda q: cmmd(**q.sides(), team=q.team)),
     ("frechet_infinity",): _one("frechet_infinity", lambda q: frechet_infinity(**q.sides(), seed=q.seed)),
     ("frd",): _one("frd", lambda q: frd(**q.sides())),
     ("vendi",): _one("vendi", lambda q: vendi(q.synthetic.given, units=q.synthetic.units)),

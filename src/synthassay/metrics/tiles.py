@@ -22,14 +22,32 @@ from synthassay.precision import exact_float32
 DOUBLE_UP_TO = 1 << 36  # n·m·d up to which everything is computed in double: a second or two on one core
 CPU_BYTES = 48 << 20  # for one tile and its blocks; larger tiles leave the cache and are no faster
 CUDA_SHARE = 0.25  # of the device's free memory
-MAX_SIDE = {"cpu": 1024, "cuda": 16384}
+MAX_SIDE = {"cpu": 768, "cuda": 16384}
 LARGEST_BASE = 1e9  # of the polynomial kernel in single precision: sums of its cubes stay under 1e38
 TILE_COPIES = 5  # products, squares, kernel, and what is made of them in passing
 
 
+class Workspace:
+    """Memory that tile after tile is written to: fresh pages would cost more than the arithmetic on them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._held: dict[tuple[str, torch.dtype], Tensor] = {}
+
+    def table(self, name: str, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """``[rows, columns]``, not initialised, the same memory for the same ``name``."""
+        held = self._held.get((name, dtype))
+        if held is None or len(held) < rows * columns:
+            held = self._held[name, dtype] = torch.empty(rows * columns, dtype=dtype, device=self._device)
+        return held[: rows * columns].view(rows, columns)
+
+
 @dataclass(slots=True)
 class Tile:
-    """``products``: ``[b, c]`` inner products of the centred rows ``x[rows]`` and ``y[columns]``."""
+    """``products``: ``[b, c]`` inner products of the centred rows ``x[rows]`` and ``y[columns]``.
+
+    They, :meth:`squares` and :meth:`kernel` are overwritten by those of the next tile.
+    """
 
     x: Points
     y: Points
@@ -37,6 +55,7 @@ class Tile:
     columns: slice
     products: Tensor
     symmetric: bool  # x and y are one set, and this tile also stands for its mirror image
+    workspace: Workspace
 
     @property
     def diagonal(self) -> bool:
@@ -47,8 +66,9 @@ class Tile:
         """``[b, c]`` squared distances, not negative; to :func:`rounding_bound`."""
         dtype = self.products.dtype
         norms_x, norms_y = self.x.norms[self.rows].to(dtype), self.y.norms[self.columns].to(dtype)
-        found = (norms_x[:, None] + norms_y[None, :]).sub_(self.products, alpha=2)
-        return found.clamp_(min=0.0)
+        found = self.workspace.table("squares", len(norms_x), len(norms_y), dtype)
+        torch.add(norms_x[:, None], norms_y[None, :], out=found)
+        return found.sub_(self.products, alpha=2).clamp_(min=0.0)
 
     def kernel(self) -> Tensor:
         """``[b, c]`` values of (x·y/d + 1)³ on the uncentred vectors."""
@@ -58,8 +78,9 @@ class Tile:
         length = math.sqrt(float(self.x.norms[self.rows].max() * self.y.norms[self.columns].max()))
         if length / d + float(of_x.abs().max() + of_y.abs().max()) > LARGEST_BASE:
             dtype = torch.float64  # cubes of single precision would overflow
-        base = (of_x.to(dtype)[:, None] + of_y.to(dtype)[None, :]).add_(self.products, alpha=1 / d)
-        return (base * base).mul_(base)
+        base = self.workspace.table("kernel", len(of_x), len(of_y), dtype)
+        torch.add(of_x.to(dtype)[:, None], of_y.to(dtype)[None, :], out=base)
+        return base.add_(self.products, alpha=1 / d).pow_(3)
 
     def same_unit(self) -> Tensor | None:
         """``[b, c]`` pairs of one unit inside one set; None where the tile holds none."""
@@ -100,20 +121,31 @@ def tile_side(dimension: int, dtype: torch.dtype, device: torch.device) -> int:
 def tiles(
     x: Points, y: Points | None = None, *, team: Team = ALONE, dtype: torch.dtype | None = None
 ) -> Iterator[Tile]:
-    """The tiles of ``x`` against ``y``, or of ``x`` with itself (None), that fall to this process."""
+    """The tiles of ``x`` against ``y``, or of ``x`` with itself (None), that fall to this process.
+
+    Each is for use before the next is asked for: they share their memory.
+    """
     other = x if y is None else y
     precision = dtype or tile_dtype(x, other)
     side = team.least(tile_side(x.dimension, precision, x.device))  # one grid for all, whatever memory each has
-    number = 0
+    number, space = 0, Workspace(x.device)
     for rows in row_blocks(len(x), 1, side):
         block = None
         for columns in row_blocks(len(other), 1, side):
             if y is None and columns.start < rows.start:
                 continue
             if team.owns(number):
-                block = x.vectors(rows, precision) if block is None else block
-                across = block if y is None and rows == columns else other.vectors(columns, precision)
+                if block is None:
+                    block = _read(x, rows, space, "rows", precision)
+                alone = y is None and rows == columns
+                across = block if alone else _read(other, columns, space, "columns", precision)
+                products = space.table("products", len(block), len(across), precision)
                 with exact_float32(x.device.type):
-                    products = block @ across.T
-                yield Tile(x, other, rows, columns, products, y is None and rows != columns)
+                    torch.mm(block, across.T, out=products)
+                yield Tile(x, other, rows, columns, products, y is None and not alone, space)
             number += 1
+
+
+def _read(points: Points, rows: slice, space: Workspace, name: str, dtype: torch.dtype) -> Tensor:
+    held = space.table(name, rows.stop - rows.start, points.dimension, dtype)
+    return points.vectors(rows, dtype, out=held)

@@ -18,6 +18,7 @@ class LimitSpec(Spec):
     file_mib: int = Field(default=4096, ge=1)
     voxels: int = Field(default=1 << 28, ge=1)  # rows x columns x frames x channels
     frames: int = Field(default=16384, ge=1)
+    images: int = Field(default=1 << 20, ge=1)  # of one array in an array file
     header_mib: int = Field(default=64, ge=1)  # what stands before the pixels
     inflated_mib: int = Field(default=4096, ge=1)  # of what a compressed file holds
     gzip_ratio: int = Field(default=200, ge=1)  # inflated over compressed bytes, of what inflates to over 256 MiB

@@ -51,6 +51,11 @@ def stack(values: NDArray[Any], axis: Axis) -> NDArray[Any]:
     return along.transpose(0, 2, 1)[:, ::-1, ::-1]
 
 
+def unstack(values: NDArray[Any], axis: Axis) -> NDArray[Any]:
+    """``[slice, row, column]`` → a view ``[x, y, z]``: what :func:`stack` makes the same slices of."""
+    return np.moveaxis(values[:, ::-1, ::-1].transpose(0, 2, 1), 0, AXES[axis])
+
+
 def stack_spacing(volume: Volume, axis: Axis) -> tuple[float, float, float]:
     """mm between the rows, the columns and the slices of :func:`stack`."""
     spacing = volume.spacing_mm

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence
 
+from synthassay.scans.limits import LimitSpec, check_frames, check_values
 from synthassay.scans.unreadable import Unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -28,18 +29,17 @@ class Picture:
     bits: int
 
 
-def read_pictures(file: Path | IO[bytes], max_values: int, setting: str) -> list[Picture]:
+def read_pictures(file: Path | IO[bytes], limits: LimitSpec) -> list[Picture]:
     """The image, or each page of a TIFF, upright by its EXIF orientation and without transparency.
 
-    ``setting`` names ``max_values`` (rows × columns × channels of all pages) to the user. Raises :class:`Unreadable`
-    for what is larger, is another kind of file, or is damaged.
+    Raises :class:`Unreadable` for what is over ``limits``, is another kind of file, or is damaged.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings quote headers
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file, formats=FORMATS) as image:
-                return list(_pages(image, max_values, setting))
+                return list(_pages(image, limits))
         except (Unreadable, MemoryError):
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -48,12 +48,12 @@ def read_pictures(file: Path | IO[bytes], max_values: int, setting: str) -> list
             raise Unreadable("pixels", type(error).__name__, "the image is truncated or damaged") from error
 
 
-def _pages(image: Image.Image, max_values: int, setting: str) -> Iterator[Picture]:
+def _pages(image: Image.Image, limits: LimitSpec) -> Iterator[Picture]:
     file_format, count = str(image.format), 0
-    for page in ImageSequence.Iterator(image) if file_format == "TIFF" else (image,):
+    for number, page in enumerate(ImageSequence.Iterator(image) if file_format == "TIFF" else (image,)):
+        check_frames(number + 1, limits)
         count += page.width * page.height * len(page.getbands())  # pages of one file may differ in size
-        if count > max_values:
-            raise Unreadable("size", f"{count} values", f"more than {setting}; it was not decoded")
+        check_values(count, limits, "size")
         yield _picture(page, file_format)
 
 

@@ -71,7 +71,8 @@ def boxed(values: NDArray[Any], shape: Sequence[int], centre: Sequence[float] | 
         extra for start, end, length in zip(starts, ends, values.shape, strict=True)
         for extra in (max(0, -start), max(0, end - length))
     ]  # fmt: skip
-    image = torch.from_numpy(np.ascontiguousarray(values, np.float32)[None])
+    stored = np.uint8 if values.dtype == np.bool_ else values.dtype
+    image = torch.from_numpy(np.ascontiguousarray(values, stored)[None])
     padded = BorderPad(borders, mode="constant", value=padding)(image)
     moved = [start + max(0, -start) for start in starts]
     crop = SpatialCrop(roi_start=moved, roi_end=[start + length for start, length in zip(moved, shape, strict=True)])

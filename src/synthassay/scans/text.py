@@ -6,21 +6,14 @@ import unicodedata
 
 MAX_TEXT = 64
 # Of files that a cohort may hold; any other ending can be part of a name or an id.
-SUFFIXES = (".nii.gz", ".dcm", ".ima", ".nii", ".json", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".tsv",
-            ".txt", ".pdf")  # fmt: skip
+SUFFIXES = (".nii.gz", ".csv.gz", ".tsv.gz", ".dcm", ".dicom", ".ima", ".nii", ".json", ".png", ".jpg", ".jpeg",
+            ".tif", ".tiff", ".npz", ".h5", ".hdf5", ".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".cfg", ".txt",
+            ".pdf")  # fmt: skip
 # Ages above 89 identify people in small groups; US law (45 CFR 164.514(b)(2)(i)(C)) asks for one class of 90 and over.
 OLDEST_AGE = 90.0
 FINE_BELOW = 2  # years
 AGE_BANDS = ((18.0, "under 18"), (40.0, "18-39"), (60.0, "40-59"), (80.0, "60-79"), (float("inf"), "80 and over"))
 MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "anonymous", "anonymized", "-"})
-# First words (lower case) of how manufacturers write themselves in headers, and one spelling for each.
-MANUFACTURERS = (
-    ("siemens", "Siemens"), ("ge medical", "GE"), ("ge healthcare", "GE"), ("ge", "GE"), ("general electric", "GE"),
-    ("philips", "Philips"), ("toshiba", "Toshiba"), ("canon", "Canon"), ("hitachi", "Hitachi"),
-    ("fujifilm", "Fujifilm"), ("fuji photo", "Fujifilm"), ("hologic", "Hologic"), ("lorad", "Hologic"),
-    ("carestream", "Carestream"), ("kodak", "Carestream"), ("agfa", "Agfa"), ("konica", "Konica Minolta"),
-    ("samsung", "Samsung"), ("united imaging", "United Imaging"), ("uih", "United Imaging"), ("esaote", "Esaote"),
-)  # fmt: skip
 
 
 def known_suffix(path: str) -> str:
@@ -35,27 +28,6 @@ def clean(value: object) -> str | None:
     shown = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in str(value)[:1024])
     text = " ".join(shown.split())[:MAX_TEXT].rstrip()
     return None if text.casefold() in MISSING_WORDS else text
-
-
-def manufacturer(value: object) -> str | None:
-    """One spelling per manufacturer: ``SIEMENS`` and ``Siemens Healthineers`` are both ``Siemens``."""
-    text = clean(value)
-    if text is None:
-        return None
-    lowered = text.casefold() + " "
-    for start, name in MANUFACTURERS:
-        if lowered.startswith(start + " "):
-            return name
-    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in text.split())
-
-
-def device_name(maker: object, model: object) -> str | None:
-    """Manufacturer and model as one text, without saying the manufacturer twice."""
-    first, second = manufacturer(maker), clean(model)
-    if first is None or second is None:
-        return first or second
-    known = second.casefold().startswith(first.casefold() + " ")
-    return second[:MAX_TEXT] if known else f"{first} {second}"[:MAX_TEXT].rstrip()
 
 
 def sex_of(value: object) -> str | None:
@@ -77,9 +49,13 @@ def date_of(value: object) -> datetime.date | None:
 def age_of(value: object, birth: object = None, study: object = None) -> float | None:
     """Age from a DICOM age string or a plain number, else from two dates; None outside 0 to 130.
 
-    In completed years, below two years in tenths: a finer age is close to a date of birth.
+    In completed years, below two years in tenths: a finer age is close to a date of birth. ``90+`` and ``>89``, as
+    tables write the class of the oldest, are 90.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)\s*", str(value if value is not None else ""))
+    text = str(value if value is not None else "").strip()
+    if re.fullmatch(r"(?:89|90)\s*\+|>\s*89|>=\s*90", text):
+        return OLDEST_AGE
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)", text)
     unknown = match is not None and match[1] == "000" and match[2] in "Yy"  # what some scanners write for no age
     if match and not unknown:
         days = {"d": 365.25, "w": 365.25 / 7, "m": 12.0}

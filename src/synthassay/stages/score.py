@@ -1,18 +1,19 @@
 """score: features → fidelity, each value with its interval and floor."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from synthassay.metrics.cache import ReferenceCache
 from synthassay.metrics.fidelity import score_fidelity
+from synthassay.metrics.graph import Arrays, GraphKey
 from synthassay.metrics.ms_ssim import PairSimilarity, diversity_by_group, ms_ssim_results
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import FeatureSet, ImageSet, MetricResult
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
-from synthassay.store.tables import load_results, save_results
+from synthassay.store.tables import load_arrays, load_results, save_arrays, save_results
 
 VERSION = 4
 
@@ -24,7 +25,6 @@ class Scorer:
     context: RunContext
     features: Mapping[str, FeatureSet]
     spec: FidelitySpec
-    _caches: dict[bool, ReferenceCache] = field(default_factory=dict)
 
     def score(self, name: str, train_known: bool) -> list[MetricResult]:
         """Fidelity of one set against test patients and, where it is known who was trained on, against these."""
@@ -36,18 +36,31 @@ class Scorer:
         facts = {"fidelity": spec.to_key(), "encoder": dict(test.encoder_identity), "name": name, "seed": seed}
 
         def build(workdir: Path) -> None:
-            if train_known not in self._caches:
-                self._caches[train_known] = ReferenceCache(
-                    test=test, control=control, train=train, spec=spec, seed=seed,
-                    device=self.context.resources.torch_device(),
-                )  # fmt: skip
             results = score_fidelity(
-                subject, test=test, control=control, train=train, spec=spec, seed=seed, cache=self._caches[train_known]
+                subject, test=test, control=control, train=train, spec=spec, seed=seed, cache=self._real(train_known)
             )
             save_results(results, workdir / "results.json")
 
         output = self.context.note(self.context.store.run(StageKey("score", VERSION, facts, inputs), build))
         return load_results(output.path / "results.json")
+
+    def _real(self, train_known: bool) -> ReferenceCache:
+        return self._shared if train_known else self._shared.without_train()
+
+    @cached_property
+    def _shared(self) -> ReferenceCache:
+        return ReferenceCache(
+            test=self.features["test"], control=self.features["control"], train=self.features["generator-train"],
+            spec=self.spec, seed=self.context.spec.seed, device=self.context.resources.torch_device(),
+            keep=self._kept,
+        )  # fmt: skip
+
+    def _kept(self, graph: GraphKey, make: Callable[[], Arrays]) -> Arrays:
+        """A real set's neighbour graph from the store, where runs and sweep cells find it; not noted, as it is part of
+        a score."""
+        key = StageKey("graph", VERSION, {"k": graph.k, "halves": graph.halves},
+                       {"rows": graph.rows, "centre": graph.centre})  # fmt: skip
+        return load_arrays(self.context.store.run(key, lambda workdir: save_arrays(make(), workdir)).path)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Image sets, cohorts, features, predictions and results as folders of plain files: ``.npy``, Parquet and JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
             np.save(stream, array, allow_pickle=False)
 
     write_atomically(path, write)
+
+
+def save_arrays(arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    """Each array in a ``.npy`` file of its name."""
+    for name, array in arrays.items():
+        write_array(folder / f"{name}.npy", array)
+
+
+def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    """Read what :func:`save_arrays` wrote."""
+    return {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 
 
 def _common_columns(owner: ImageSet | FeatureSet) -> dict[str, Any]:

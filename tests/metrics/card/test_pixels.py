@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_measures_of_an_image_that_is_half_black_and_half_white(make_images, dty
     images.pixels[:, :, :, 8:] = np.iinfo(dtype).max
     facts = pixel_facts(Subject(images, {}), SILENT)
     expected = {"mean intensity": 0.5, "contrast": 0.5, "dark end": 0, "bright end": 1, "sharpness": 1 / 30}
-    np.testing.assert_allclose(facts.measures, np.tile([expected[name] for name in MEASURES], (12, 1)))
+    np.testing.assert_allclose(facts.measures, np.tile([expected[name] for name in MEASURES], (12, 1)), rtol=1e-5)
     assert facts.counts[0].tolist() == [0.5, *[0] * (LEVELS - 2), 0.5]
 
 
@@ -39,13 +41,26 @@ def test_means_of_places_follow_their_images(make_subject):
 
 
 def test_images_whose_size_no_grid_divides_and_colours_are_read(make_images):
-    from dataclasses import replace
-
     images = make_images(["A"] * 12, size=21)
     colour = replace(images, pixels=np.repeat(images.pixels, 3, axis=1), content_id="")
     features = pixel_facts(Subject(colour, {}), SILENT).features
     assert features.shape == (36, LEVELS + 3 * pixels.GRID**2 + pixels.RINGS)
     assert np.isfinite(features).all()
+
+
+def test_a_volume_of_equal_slices_says_what_one_slice_says(make_images):
+    images = make_images(["A"] * 12)
+    volumes = replace(images, pixels=np.repeat(images.pixels[:, :, None], 5, axis=2), content_id="")
+    flat, deep = (pixel_facts(Subject(some, {}), SILENT) for some in (images, volumes))
+    np.testing.assert_allclose(deep.measures, flat.measures, atol=0.01)  # percentiles are interpolated
+    np.testing.assert_allclose(deep.features, flat.features, rtol=1e-3, atol=1e-5)
+
+
+def test_blocks_do_not_change_what_is_seen(make_images, monkeypatch):
+    subject = Subject(make_images(["A"] * 12), {})
+    whole = pixel_facts(subject, SILENT)
+    monkeypatch.setattr(pixels, "BLOCK", 700)
+    np.testing.assert_array_equal(pixel_facts(subject, SILENT).features, whole.features)
 
 
 def test_large_cohorts_are_looked_at_by_whole_patients(make_subject, monkeypatch):

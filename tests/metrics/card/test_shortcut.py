@@ -30,6 +30,14 @@ def test_a_brighter_site_is_told_from_pixels(make_subject):
     assert 0.4 < row.floor < 0.6
 
 
+def test_places_that_never_overlap_are_not_known_to_be_told_without_error(make_images):
+    images = make_images(TWO)
+    images.pixels[90:, :, :8] //= 2
+    (row,) = told(Subject(images, {}))
+    assert row.value == row.ci_high == 1
+    assert 0.85 < row.ci_low < 1
+
+
 def test_equal_sites_are_not_told_even_where_each_patient_is_known_by_heart(make_subject):
     """A model that could see other images of a patient would know the site of every one."""
     (row,) = told(make_subject(TWO, each=6, own_pattern=0.2))
@@ -50,7 +58,25 @@ def test_three_sites_have_a_row_each_and_one_together(make_subject):
 def test_one_place_of_enough_patients_is_insufficient_evidence(make_subject):
     rows = told(make_subject(["A"] * 30 + ["B"] * 4))
     assert [(row.status, row.value) for row in rows] == [("absent", None), ("insufficient evidence", None)]
-    assert "two are needed" in rows[-1].note
+    assert rows[-1].note == "only one site has 10 patients or more, and two are needed"
+
+
+def test_of_many_places_those_with_the_most_patients_are_told_apart(make_subject, monkeypatch):
+    monkeypatch.setattr(shortcut, "MOST_PLACES", 2)
+    rows = told(make_subject(["A"] * 10 + ["B"] * 14 + ["C"] * 12))
+    assert [(row.group, row.note) for row in rows if row.status == "absent"] == [
+        ("site=A", "not among the 2 with the most patients")
+    ]
+    assert [(row.group, row.against) for row in rows if row.value is not None] == [("site=B", "site=C")]
+
+
+def test_blocks_of_shuffles_do_not_change_what_is_reached(make_subject, monkeypatch):
+    subject = make_subject(TWO)
+    whole = told(subject)
+    monkeypatch.setattr(shortcut, "BLOCK", 1)
+    (one,), (other,) = whole, told(subject)
+    assert other.value == pytest.approx(one.value, abs=1e-6)
+    assert other.floor == pytest.approx(one.floor, abs=1e-6)
 
 
 def test_another_pseudonym_key_gives_the_same_numbers(make_images):

@@ -209,7 +209,13 @@ def test_the_baseline_of_metadata_is_told_beside_real_training(say):
 
 def test_limits_of_the_cohort_and_of_the_run_close_the_findings(made_up):
     topics = findings(Results([], made_up), replace(made_up, notes=("one seed only",)))
-    assert [topic.title for topic in topics] == ["Fidelity", "Memorisation", "Downstream use", "Limits"]
+    assert [topic.title for topic in topics] == [
+        "Fidelity",
+        "Memorisation",
+        "Downstream use",
+        "The real data",
+        "Limits",
+    ]
     assert [f.text for f in topics[-1].findings][-1] == "one seed only."
 
 

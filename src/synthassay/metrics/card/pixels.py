@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from synthassay.records import Progress
 from synthassay.seeding import numpy_generator
 
 MOST_IMAGES = 20_000  # of whole patients; more would change no second digit
-BLOCK = 256
+BLOCK = 1 << 22  # pixels looked at at once: 16 MiB as float32
 GRID = 8  # rows and columns of the thumbnail among the features
 RINGS = 12  # of the power spectrum
 MEASURES = ("mean intensity", "contrast", "dark end", "bright end", "sharpness")
@@ -35,17 +36,19 @@ def pixel_facts(subject: Subject, progress: Progress) -> PixelFacts:
     """Look at all images, or at 20,000 of whole patients.
 
     Mean intensity and contrast (standard deviation) of an image, its 5th and 95th percentile, and its sharpness: the
-    mean absolute difference of neighbouring pixels. Features: the square roots of the histogram, a thumbnail of 8 × 8
-    for each channel, and the logarithm of the power at 12 spatial frequencies.
+    mean absolute difference of neighbouring pixels of a slice. Features: the square roots of the histogram, a thumbnail
+    of 8 × 8 for each channel, and the logarithm of the power at 12 spatial frequencies; of a volume the mean slice and
+    the middle one.
     """
     rows = np.arange(len(subject.images))
     if len(rows) > MOST_IMAGES:
         rows = whole_patient_subset(subject.units, MOST_IMAGES, numpy_generator("card", "images"))
     parts = []
     progress.start("describe images", len(rows))
-    for start in range(0, len(rows), BLOCK):
-        parts.append(_measured(subject, rows[start : start + BLOCK]))
-        progress.advance(len(rows[start : start + BLOCK]))
+    step = max(1, BLOCK // int(np.prod(subject.images.pixels.shape[1:])))
+    for start in range(0, len(rows), step):
+        parts.append(_measured(subject, rows[start : start + step]))
+        progress.advance(len(rows[start : start + step]))
     progress.finish()
     counts, measures, features = (np.concatenate([part[i] for part in parts]) for i in range(3))
     return PixelFacts(rows, counts, measures, features)
@@ -54,26 +57,28 @@ def pixel_facts(subject: Subject, progress: Progress) -> PixelFacts:
 def _measured(
     subject: Subject, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    pixels = np.asarray(subject.images.pixels[rows]) / subject.images.pixel_max  # [k, c, h, w] in 0..1
+    pixels = np.asarray(subject.images.pixels[rows], np.float32) / subject.images.pixel_max  # [k, c, (d,) h, w]
     grey = pixels.mean(1)
     counts = _histograms(grey)
     flat = grey.reshape(len(grey), -1)
     low, high = np.percentile(flat, (5, 95), axis=1)
-    steps = (np.abs(np.diff(grey, axis=1)).mean((1, 2)) + np.abs(np.diff(grey, axis=2)).mean((1, 2))) / 2
-    measures = np.stack([flat.mean(1), flat.std(1), low, high, steps], axis=1)
-    small = _shrunk(pixels).reshape(len(pixels), -1)
-    return counts, measures, np.concatenate([np.sqrt(counts), small, _spectrum(grey)], axis=1)
+    steps = [np.abs(np.diff(grey, axis=axis)).reshape(len(grey), -1).mean(1) for axis in (-2, -1)]
+    measures = np.stack([flat.mean(1), flat.std(1), low, high, (steps[0] + steps[1]) / 2], axis=1)
+    small = _shrunk(pixels if pixels.ndim == 4 else pixels.mean(2)).reshape(len(pixels), -1)
+    plane = grey if grey.ndim == 3 else grey[:, grey.shape[1] // 2]
+    features = np.concatenate([np.sqrt(counts), small, _spectrum(plane)], axis=1)
+    return counts, measures.astype(np.float64), features.astype(np.float64)
 
 
-def _histograms(grey: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[k, h, w]`` in 0..1 → ``[k, 64]`` shares."""
+def _histograms(grey: NDArray[np.float32]) -> NDArray[np.float64]:
+    """``[k, (d,) h, w]`` in 0..1 → ``[k, 64]`` shares."""
     level = np.minimum((grey.reshape(len(grey), -1) * LEVELS).astype(np.int64), LEVELS - 1)
     places = level + LEVELS * np.arange(len(grey))[:, None]
     counts = np.bincount(places.ravel(), minlength=LEVELS * len(grey)).reshape(len(grey), LEVELS)
     return np.asarray(counts / level.shape[1], np.float64)
 
 
-def _shrunk(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shrunk(pixels: NDArray[Any]) -> NDArray[Any]:
     """``[k, c, h, w]`` → ``[k, c, 8, 8]``: means of equal parts, the last ones a little larger where 8 does not fit."""
     for axis in (2, 3):
         edges = np.arange(GRID) * pixels.shape[axis] // GRID
@@ -84,7 +89,7 @@ def _shrunk(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     return pixels
 
 
-def _spectrum(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+def _spectrum(grey: NDArray[np.float32]) -> NDArray[np.float64]:
     """``[k, h, w]`` → ``[k, 12]``: the logarithm of the mean power in rings of equal width, without the mean."""
     power = np.abs(np.fft.rfft2(grey - grey.mean((1, 2), keepdims=True))) ** 2
     vertical, horizontal = np.fft.fftfreq(grey.shape[1])[:, None], np.fft.rfftfreq(grey.shape[2])[None]
@@ -106,7 +111,7 @@ def intensity_rows(subject: Subject, facts: PixelFacts) -> Iterator[CardRow]:
                 yield absent(frame, reason)
                 continue
             values = facts.measures[where, column]
-            interval = clustered_mean_interval(values, units)
+            interval = clustered_mean_interval(values, units).clipped(0.0, 1.0)
             yield valued(frame, float(values.mean()), interval.low, interval.high, interval.method)
 
 

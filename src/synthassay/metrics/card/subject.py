@@ -62,7 +62,8 @@ class Subject:
 
 def too_few(patients: int) -> str:
     """Why a group of ``patients`` has no number; empty where it has."""
-    return f"{patients} patients, fewer than {FEWEST_PATIENTS}" if patients < FEWEST_PATIENTS else ""
+    counted = f"{patients} patient{'' if patients == 1 else 's'}"
+    return f"{counted}, fewer than {FEWEST_PATIENTS}" if patients < FEWEST_PATIENTS else ""
 
 
 def absent(frame: CardRow, reason: str) -> CardRow:

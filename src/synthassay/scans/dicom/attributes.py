@@ -3,16 +3,20 @@
 import math
 from typing import Any
 
+from pydicom.datadict import tag_for_keyword
+
 Keyword = str | int
 
 
 def value_of(dataset: Any, keyword: Keyword) -> Any:
     """An attribute's value by keyword, or by tag for private ones."""
+    tag = tag_for_keyword(keyword) if isinstance(keyword, str) else keyword
+    if tag is None or tag not in dataset:  # asked first: most are absent, and to fail costs more
+        return None
     try:
-        found = dataset.get(keyword)
+        return dataset[tag].value
     except Exception:  # an attribute whose bytes are no value of its kind says nothing
         return None
-    return found if isinstance(keyword, str) or found is None else found.value
 
 
 def text_of(dataset: Any, keyword: Keyword) -> str:

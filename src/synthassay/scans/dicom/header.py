@@ -16,7 +16,8 @@ from synthassay.scans.unreadable import Unreadable
 KEYWORDS = (
     "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
     "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality",
-    "ImageType", "BodyPartExamined", "ViewPosition", "InstitutionName", "StationName", "Manufacturer",
+    "ImageType", "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality",
+    "InstitutionName", "StationName", "Manufacturer",
     "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength", "KVP", "ConvolutionKernel", "Rows", "Columns",
     "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt", "EchoNumbers", "EchoTime",
@@ -53,6 +54,8 @@ class DicomHeader:
     kvp: float | None
     kernel: str | None
     view: str | None
+    view_code: str | None  # of the view code sequence
+    laterality: str | None
     body_part: str | None
     sex: str | None
     age: float | None
@@ -84,6 +87,11 @@ class DicomHeader:
 def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
     """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
     dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *OVERLAYS, *slices.TAGS, *extra_keywords])))
+    return header_of(dataset, limits, extra_keywords)
+
+
+def header_of(dataset: Any, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
+    """What a dataset that was opened says. Raises :class:`Unreadable` for one that holds no image."""
     with guarded("header", "the DICOM header is damaged"):
         check_shape(dataset, limits)
         return _header(dataset, extra_keywords)
@@ -104,7 +112,7 @@ def check_shape(dataset: Any, limits: LimitSpec) -> None:
 
 def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
     def words(keyword: str) -> str | None:
-        return clean(value_of(dataset, keyword))
+        return clean(" ".join(map(str, listed(value_of(dataset, keyword)))))  # software has several versions
 
     scanned = next((day for keyword in ("AcquisitionDate", "StudyDate", "SeriesDate")
                     if (day := date_of(value_of(dataset, keyword)))), None)  # fmt: skip
@@ -116,6 +124,7 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         station=words("StationName"), manufacturer=words("Manufacturer"), model=words("ManufacturerModelName"),
         software=words("SoftwareVersions"), field_strength_t=number_of(dataset, "MagneticFieldStrength"),
         kvp=number_of(dataset, "KVP"), kernel=words("ConvolutionKernel"), view=words("ViewPosition"),
+        view_code=_code(dataset, "ViewCodeSequence"), laterality=words("ImageLaterality") or words("Laterality"),
         body_part=words("BodyPartExamined"), sex=sex_of(value_of(dataset, "PatientSex")),
         age=age_of(value_of(dataset, "PatientAge"), value_of(dataset, "PatientBirthDate"), scanned),
         day=scanned.toordinal() if scanned else None, modality=words("Modality"),
@@ -133,3 +142,9 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         acquisition_number=whole_of(dataset, "AcquisitionNumber"), instance_number=whole_of(dataset, "InstanceNumber"),
         slices=tuple(slice_facts(dataset)), extra={keyword: text_of(dataset, keyword) for keyword in extra_keywords},
     )  # fmt: skip
+
+
+def _code(dataset: Any, keyword: str) -> str | None:
+    """The code value of a sequence's first item."""
+    items = value_of(dataset, keyword)
+    return clean(value_of(items[0], "CodeValue")) if items else None

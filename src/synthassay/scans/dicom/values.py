@@ -1,5 +1,6 @@
 """From stored values to the units that a cohort asks for."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_rescale, apply_voi, apply_windowing
 
+from synthassay.scans.dicom.attributes import listed, value_of
 from synthassay.scans.dicom.groups import functional
 from synthassay.scans.dicom.suv import suv_factor
 from synthassay.scans.unreadable import Unreadable
@@ -57,9 +59,11 @@ def displayed(dataset: Any, frame: NDArray[Any], index: int) -> NDArray[np.float
 
 def _window(view: Any) -> Dataset:
     """What pydicom's windowing needs of a header, with a range of values that does not depend on the file's depth."""
-    centre, width = view.get("WindowCenter"), view.get("WindowWidth")
-    if centre is None or width is None or centre == "" or width == "":
+    centre, width = (next(iter(listed(value_of(view, name))), None) for name in ("WindowCenter", "WindowWidth"))
+    if centre is None or width is None:
         raise Unreadable("WindowCenter, WindowWidth", "absent", "no window in the header (cohort.window.mode=header)")
+    if not 1 <= float(width) < math.inf:
+        raise Unreadable("WindowWidth", "below 1", "the window in the header shows nothing (cohort.window.mode=header)")
     window = Dataset()
     window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", DISPLAY_BITS, 0
     window.WindowCenter, window.WindowWidth = centre, width

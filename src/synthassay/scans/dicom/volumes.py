@@ -1,6 +1,6 @@
 """A stack of slices → one volume."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,13 @@ from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import Volume
 
 
-def read_volume(root: Path, stack: Stack, limits: LimitSpec, units: Units = "rescaled") -> Volume:
+def read_volume(
+    root: Path, stack: Stack, limits: LimitSpec, units: Units = "rescaled",
+    before_file: Callable[[], object] = lambda: None,
+) -> Volume:  # fmt: skip
     """The volume of a stack whose paths are relative to ``root``: ``values`` ``[columns, rows, slices]``.
 
+    ``before_file`` is called before each file is opened.
     Raises :class:`Unreadable` where the stack has a problem, is over ``limits``, is coloured, or a file cannot be read.
     """
     if stack.problem is not None or stack.affine is None:
@@ -28,6 +32,7 @@ def read_volume(root: Path, stack: Stack, limits: LimitSpec, units: Units = "res
     for place, one in enumerate(stack.slices):
         wanted.setdefault(one.path, {})[one.facts.frame] = place
     for path, places in wanted.items():
+        before_file()
         _read_file(root / path, places, values, limits, units)
     return Volume(values=values, affine=stack.affine)
 

@@ -2,22 +2,23 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.scans.limits import LimitSpec, check_inflated, check_ratio, check_size
-from synthassay.scans.nifti.content import GZIP, damage_named, fill, stream_of
+from synthassay.scans.nifti.content import GZIP, beginning, damage_named, fill, inflated, stream_of
 from synthassay.scans.nifti.header import LENGTH, Header, parse_header
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import AffineChoice, Volume, VolumeIndex
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
 IMAGE_OF = {".hdr": ".img", ".hdr.gz": ".img.gz"}
-PIECE = 1 << 16  # voxels that are read and converted at a time
+PIECE = 1 << 16  # voxels that are scaled at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def read_volume(file: NiftiFile, limits: LimitSpec, index: VolumeIndex = None, a
     volume of a series, or their mean. Raises :class:`Unreadable`.
     """
     with damage_named("header"):
-        header = parse_header(stream_of(file.content).read(LENGTH), limits, affine)
+        header = parse_header(beginning(file.content, LENGTH), limits, affine)
     if header.paired != (file.image is not None):
         raise Unreadable("magic", "another kind", "the header says that its voxels are in a file of another kind")
     values = _values(file.content if file.image is None else file.image, header, _chosen(header, index), limits)
@@ -97,29 +98,40 @@ def _values(content: bytes, header: Header, chosen: range, limits: LimitSpec) ->
         check_ratio(len(content), needed, limits)
     elif len(content) < needed:  # known before any memory is asked for
         raise Unreadable("voxels", "fewer than the header says", "the file is truncated or damaged")
-    values = np.empty(count, np.float32)
-    total = np.zeros(count) if len(chosen) > 1 else None
-    with damage_named("voxels"), stream_of(content) as stream:
+    with damage_named("voxels"):
+        if math.prod(header.shape) == count:
+            stored = np.frombuffer(inflated(content, needed), header.dtype, count, header.offset)
+            return _scaled(stored, header).reshape(shape, order="F")
+        return _mean(_volumes(content, start, count, header, len(chosen)), len(chosen)).reshape(shape, order="F")
+
+
+def _volumes(content: bytes, start: int, count: int, header: Header, several: int) -> Iterator[NDArray[np.float32]]:
+    """Some volumes of a series, from the byte ``start`` on, of which one is in memory at a time."""
+    stored = np.empty(count, header.dtype)
+    with stream_of(content) as stream:
         stream.seek(start)
-        for _ in chosen:
-            _read_into(values, stream, header)
-            if total is not None:
-                total += values
+        for _ in range(several):
+            fill(stream, stored.view(np.uint8).data)
+            yield _scaled(stored, header)
         stream.read(1)  # at the end of compressed data this verifies their checksum
-    if total is not None:
-        values = (total / len(chosen)).astype(np.float32)
-    return values.reshape(shape, order="F")
 
 
-def _read_into(values: NDArray[np.float32], stream: BinaryIO, header: Header) -> None:
-    """Fill ``values`` piece by piece: what was inflated is still in the cache when it is converted."""
-    piece = np.empty(min(PIECE, len(values)), header.dtype)
+def _mean(volumes: Iterator[NDArray[np.float32]], several: int) -> NDArray[np.float32]:
+    if several == 1:
+        (volume,) = volumes
+        return volume
+    total = next(volumes).astype(np.float64)
+    for volume in volumes:
+        total += volume
+    return (total / several).astype(np.float32)
+
+
+def _scaled(stored: NDArray[Any], header: Header) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite and are refused
-        for start in range(0, len(values), len(piece)):
-            part = piece[: len(values) - start]
-            fill(stream, part.view(np.uint8).data)
-            if header.scaling is not None:
-                slope, intercept = header.scaling
-                values[start : start + len(part)] = part * np.float64(slope) + np.float64(intercept)
-            else:
-                values[start : start + len(part)] = part
+        if header.scaling is None:
+            return stored.astype(np.float32)
+        slope, intercept = map(np.float64, header.scaling)
+        values = np.empty(len(stored), np.float32)
+        for start in range(0, len(values), PIECE):  # piece by piece, so that no volume of doubles is needed
+            values[start : start + PIECE] = stored[start : start + PIECE] * slope + intercept
+        return values

@@ -1,0 +1,105 @@
+import h5py
+import numpy as np
+import pytest
+
+from synthassay.cohorts.array_files import describe, note_parts, read_images
+from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec
+from synthassay.scans.unreadable import Unreadable
+from synthassay.scans.volumes import VolumeSpec
+
+BLANK = LabelSpec(source="none")
+
+
+def spec_of(**arrays) -> ImagesSpec:
+    return ImagesSpec(name="arrays", size=8, channels=1, label=BLANK, arrays=ArraySpec(**arrays))
+
+
+def read(root, spec) -> list[np.ndarray]:
+    return [read_images(root, source, spec).pixels for source in describe(root, "a.npz", spec)]
+
+
+def test_each_row_is_a_scan_with_its_facts(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", val_images=images[:1], train_images=images, train_labels=[[1], [0], [1]],
+                        val_labels=[[0]], train_who=["p", "p", "q"], val_who=["r"])  # fmt: skip
+    spec = spec_of(rows={"label": "*_labels", "patient": "*_who"})
+    sources = sorted(describe(tmp_path, "a.npz", spec), key=lambda source: source.path)
+    assert [source.path for source in sources] == [
+        "a.npz/train_images/000000", "a.npz/train_images/000001", "a.npz/train_images/000002", "a.npz/val_images/000000"
+    ]  # fmt: skip
+    assert [(source.label, source.patient) for source in sources] == [("1", "p"), ("0", "p"), ("1", "q"), ("0", "r")]
+    assert np.array_equal(read_images(tmp_path, sources[1], spec).pixels[0, 0], images[1])
+    (note,) = note_parts(sources)
+    assert note.startswith("The array files hold train_images (3), val_images (1); splits are drawn anew")
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "planes"),
+    [((2, 8, 8), 1, 1), ((2, 8, 8, 1), 1, 1), ((2, 8, 8, 3), 3, 1), ((2, 5, 8, 8), 1, 5), ((2, 5, 8, 8, 3), 3, 5)],
+)
+def test_rows_are_pictures_or_volumes_by_their_shape(tmp_path, shape, channels, planes):
+    np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8))
+    spec = spec_of(images="images").model_copy(update={"channels": channels})
+    assert [pixels.shape for pixels in read(tmp_path, spec)] == [(planes, channels, 8, 8)] * 2
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (np.uint8(200), 200),
+        (np.uint16(65535), 255),
+        (np.bool_(True), 255),
+        (np.float32(0.25), 0.25),
+        (np.int16(-3), -3),
+    ],
+)
+def test_whole_depths_fill_0_to_255_and_other_numbers_stay(tmp_path, stored, expected):
+    np.savez(tmp_path / "a.npz", images=np.full((1, 8, 8), stored))
+    assert read(tmp_path, spec_of(images="images"))[0].max() == np.float32(expected)
+
+
+def test_the_rows_of_an_hdf5_array_can_be_slices_of_one_scan(tmp_path):
+    values = np.random.default_rng(0).random((4, 8, 8), np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["reconstruction_rss"] = values
+        file.attrs["patient_id"] = "P7"
+    spec = spec_of(images="reconstruction_rss", first_axis="slices", attributes={"patient": "patient_id"})
+    (source,) = describe(tmp_path, "a.h5", spec)
+    assert (source.path, source.patient) == ("a.h5", "P7")
+    found = read_images(tmp_path, source, spec)
+    assert np.array_equal(found.pixels[:, 0], values)
+    assert [(plane.slice_index, plane.slice_position) for plane in found.planes] == [
+        (0, 0.0), (1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3)), (3, 1.0)
+    ]  # fmt: skip
+
+
+def test_volumes_stay_volumes_on_request(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=values, pictures=values[:, 0])
+    spec = spec_of(images="images").model_copy(update={"dimensions": 3, "volume": VolumeSpec(shape=(8, 8, 8))})
+    source = describe(tmp_path, "a.npz", spec)[1]
+    found = read_images(tmp_path, source, spec)
+    assert found.pixels.shape == (1, 1, 8, 8, 8)
+    assert np.array_equal(found.pixels[0, 0, 1:7], values[1])
+    assert (found.planes[0].spacing_mm, found.planes[0].orientation) == (None, None)
+    with pytest.raises(Unreadable, match="not a grey volume"):
+        read(tmp_path, spec.model_copy(update={"arrays": ArraySpec(images="pictures")}))
+    with pytest.raises(Unreadable, match=r"spacing_mm needs a file that says its spacing"):
+        read(tmp_path, spec.model_copy(update={"volume": VolumeSpec(spacing_mm=1.0)}))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "rows", "message"),
+    [
+        ({"pictures": (2, 8, 8)}, {}, r"no array is called as cohort\.arrays\.images says"),
+        ({"images": (2, 8, 8)}, {"label": "labels"}, r"an array that cohort\.arrays\.rows names is not there"),
+        ({"images": (2, 8, 8), "labels": (3,)}, {"label": "labels"}, "has another length than the images"),
+        ({"images": (2, 8)}, {}, "neither a grey image nor one of three colours"),
+        ({"images": (2, 8, 8, 4)}, {}, "neither a grey image nor one of three colours"),
+        ({"images": ((1 << 20) + 1, 1, 1)}, {}, r"more than cohort\.limits\.images"),
+    ],
+)
+def test_files_that_are_not_what_the_settings_say_are_refused(tmp_path, arrays, rows, message):
+    np.savez_compressed(tmp_path / "a.npz", **{name: np.zeros(shape, np.uint8) for name, shape in arrays.items()})
+    with pytest.raises(Unreadable, match=message):
+        read(tmp_path, spec_of(images="images", rows=rows))

@@ -1,0 +1,69 @@
+import gzip
+
+import pandas as pd
+import pytest
+
+from synthassay.errors import UserError
+from synthassay.scans.tables import read_frame
+
+LIMIT = 1 << 20
+FRAME = pd.DataFrame({"Image  Index": ["a.png", "b.png"], "004 code": ["004", "1"], "note": ["", "ü, x"]})
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.tab", "t.TSV.GZ", "t.txt", "t.parquet", "t.xlsx"])
+def test_every_kind_gives_the_same_text_with_blanks_in_names_folded(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        FRAME.to_parquet(path)
+    elif name.endswith("xlsx"):
+        FRAME.to_excel(path, index=False)
+    else:
+        text = FRAME.to_csv(sep="\t" if name[2:5].lower() in ("tsv", "tab") else ",", index=False).encode()
+        path.write_bytes(gzip.compress(text, mtime=0) if name.lower().endswith("gz") else text)
+    frame = read_frame(path, 0, LIMIT)
+    assert frame.columns.tolist() == ["Image Index", "004 code", "note"]
+    assert frame.to_numpy().tolist() == FRAME.to_numpy().tolist()
+
+
+def test_lines_of_name_and_value_are_a_table_of_one_row(tmp_path):
+    (tmp_path / "Info.cfg").write_text("ED: 1\nGroup: DCM\n\n# a note\nHeight: 184.0\n")
+    assert read_frame(tmp_path / "Info.cfg", 0, LIMIT).to_dict("records") == [
+        {"ED": "1", "Group": "DCM", "Height": "184.0"}
+    ]
+
+
+def test_a_sheet_is_chosen_by_name_or_number_and_formulas_give_their_values(tmp_path):
+    path = tmp_path / "t.xlsx"
+    with pd.ExcelWriter(path) as writer:
+        FRAME.to_excel(writer, sheet_name="first", index=False)
+        pd.DataFrame({"x": [1, 2]}).to_excel(writer, sheet_name="second", index=False)
+    assert read_frame(path, "second", LIMIT)["x"].tolist() == read_frame(path, 1, LIMIT)["x"].tolist() == ["1", "2"]
+    for sheet in ("third", 2):
+        with pytest.raises(UserError, match=r"has no sheet .*; it has 2\.\nSet cohort\.table\.sheet"):
+            read_frame(path, sheet, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.xls", b"\xd0\xcf\x11\xe0", r"of a kind that is not read\.\nSave it as \.xlsx or \.csv"),
+        ("t.xlsx", b"not a workbook", "cannot be read"),
+        ("t.parquet", b"not parquet", "cannot be read"),
+        ("t.csv.gz", b"not gzip", "cannot be read"),
+        ("t.csv.gz", gzip.compress(b"a,b\n" * 100, mtime=0)[:-12], "cannot be read"),
+        ("t.csv.gz", gzip.compress(bytes(2 * LIMIT), mtime=0), r"more than 1 MiB, which is cohort\.limits\.file_mib"),
+        ("t.csv", bytes(2 * LIMIT), r"more than 1 MiB"),
+        ("t.csv", b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_frame(tmp_path / name, 0, LIMIT)
+
+
+def test_a_workbook_that_inflates_beyond_the_limit_is_refused(tmp_path):
+    pd.DataFrame({"x": ["a"] * 60_000}).to_excel(tmp_path / "t.xlsx", index=False)
+    assert (tmp_path / "t.xlsx").stat().st_size < LIMIT
+    with pytest.raises(UserError, match="more than 1 MiB"):
+        read_frame(tmp_path / "t.xlsx", 0, LIMIT)
