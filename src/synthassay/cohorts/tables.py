@@ -170,10 +170,12 @@ def _shown_columns(frame: "pd.DataFrame") -> str:
 
 def _file_key(path: str, how: str) -> str:
     # Cells are read with runs of blanks folded; a file's name gets the same treatment to stay comparable.
-    normal = PurePosixPath(" ".join(path.replace("\\", "/").split()))
+    parts = [part for part in " ".join(path.replace("\\", "/").split()).split("/") if part not in ("", ".")] or [""]
+    if how == "path":
+        return "/".join(parts)
     if how.startswith("last "):
-        return "/".join(normal.parts[-int(how[-1]) :])
-    return {"path": normal.as_posix(), "name": normal.name, "stem": SUFFIX.sub("", normal.name)}[how]
+        return "/".join(parts[-int(how[-1]) :])
+    return parts[-1] if how == "name" else SUFFIX.sub("", parts[-1])
 
 
 def _row_key(text: str, join_on: JoinOn, spec: TableSpec) -> str:
@@ -198,6 +200,9 @@ def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
             grouped.setdefault(key, []).append({name: text for name, text in row.items() if name not in dropped})
     by_key, conflicts, blanked = {}, set(), 0
     for key, members in grouped.items():
+        if len(members) == 1:
+            by_key[key] = members[0]
+            continue
         if "label" in members[0]:
             label = _one_label([row["label"] for row in members], spec, separator)
             members = [row | {"label": label} for row in members] if label is not None else members
