@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthassay.scans.limits import LimitSpec
 from synthassay.scans.pictures import read_pictures
 from synthassay.scans.unreadable import Unreadable
 
@@ -30,21 +31,22 @@ def stored(image: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
     ],
 )
 def test_depths_are_brought_to_0_to_255_and_floats_stay(image, kind, expected, bits):
-    (picture,) = read_pictures(stored(image, kind), 1000, "limit")
+    (picture,) = read_pictures(stored(image, kind), LimitSpec())
     assert np.array_equal(picture.values, expected)
     assert (picture.values.dtype, picture.bits) == (np.float32, bits)
 
 
-def test_the_limit_counts_all_pages_and_is_named():
+@pytest.mark.parametrize(("limits", "found"), [({"voxels": 89}, "90 values"), ({"frames": 2}, "3")])
+def test_the_limits_count_all_pages(limits, found):
     page = Image.fromarray(GREY)
     stream = stored(page, "TIFF", save_all=True, append_images=[page, page])
-    assert len(read_pictures(stream, 90, "limit")) == 3
-    with pytest.raises(Unreadable, match="more than generator.max_values; it was not decoded") as caught:
-        read_pictures(stream, 89, "generator.max_values")
-    assert caught.value.found == "90 values"
+    assert len(read_pictures(stream, LimitSpec(voxels=90, frames=3))) == 3
+    with pytest.raises(Unreadable, match=r"more .*than cohort\.limits\.") as caught:
+        read_pictures(stream, LimitSpec(**limits))
+    assert caught.value.found == found
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP"])
 def test_no_other_decoder_is_offered_a_file(kind):
     with pytest.raises(Unreadable, match="truncated or damaged"):
-        read_pictures(stored(Image.fromarray(GREY), kind), 1000, "limit")
+        read_pictures(stored(Image.fromarray(GREY), kind), LimitSpec())
