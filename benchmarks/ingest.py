@@ -177,7 +177,7 @@ def prepared(folder: Path, paths: Sequence[Path]) -> Array:
 
     names = [path.name for path in paths]
     resources, silent = Resources(workers=WORKERS), SilentProgress()
-    sources, _ = read_headers(paths[0].parent, names, SPEC, resources, silent)
+    sources, *_ = read_headers(paths[0].parent, names, SPEC, resources, silent)
     with tempfile.TemporaryDirectory(dir=folder) as work:
         images, _ = read_pixels(paths[0].parent, sources, SPEC, Path(work), resources, silent)
         return np.concatenate([block for _, block in PixelMaps(Path(work), (1, 64, 64)).blocks(images)])[:, 0]
