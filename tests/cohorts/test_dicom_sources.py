@@ -208,3 +208,9 @@ def test_reading_a_header_says_nothing_on_the_terminal(tmp_path, scans, spec, ca
     read_source(tmp_path, "a.dcm", spec)
     assert capsys.readouterr() == ("", "")
     assert [warning for warning in recwarn if "forty" in str(warning.message)] == []
+
+
+def test_of_several_software_versions_all_are_one_text(tmp_path, scans, spec):
+    scans.dicom(tmp_path / "a.dcm", scans.texture(1), SoftwareVersions=["27", "LX"], ViewPosition="LL")
+    source = read_source(tmp_path, "a.dcm", spec)
+    assert (source.scanner.software, source.view) == ("27 LX", "LATERAL")

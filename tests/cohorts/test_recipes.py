@@ -312,3 +312,22 @@ def test_a_recipe_reads_its_data_set(case, tmp_path, scans, shipped, prepare):
     assert case.devices is None or set(images.groups["device"].tolist()) == case.devices
     assert set(cohort.split("external").groups["site"].tolist()) == case.external
     assert case.note in " ".join(cohort.notes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("medmnist", ("cohort.include=[bloodmnist_224.npz]", "cohort.label.names=[]", "cohort.label.values=[]")),
+        ("mimic_cxr_jpg", ("+cohort.table.also.people={path: /DIR/patients.csv.gz, join_on: patient, "
+                           "patient: subject_id, sex: gender, age: anchor_age}",)),
+        ("nih_chestxray14", ('cohort.label.values=["*", Pneumonia]',)),
+        ("rsna_pneumonia", ("cohort.table.path=stage_2_detailed_class_info.csv", "cohort.table.label=class",
+                            "cohort.label.values=[Normal, Lung Opacity]")),
+        ("fastmri", ('cohort.label.values=["*", Cartilage - Partial Thickness loss/defect]',)),
+        ("brats", ("cohort.table=null",)),
+        ("acdc", ("cohort.label.names=[NOR, MINF, DCM, HCM, RV]", "cohort.label.values=[]")),
+        ("ham10000_dataverse", ("cohort.table.site=null", "cohort.table.device=null")),
+    ],
+)  # fmt: skip
+def test_what_a_recipe_says_can_be_set_can_be_set(recipe, settings, shipped):
+    assert shipped(recipe, *settings) != shipped(recipe)

@@ -135,6 +135,15 @@ def test_columns_are_put_together_where_one_does_not_say_it(tmp_path):
         read_table(TableSpec(path="t.csv", file="patient", site="site {hospital}"), tmp_path, False, LIMITS)
 
 
+def test_messages_name_the_setting_of_the_table_that_they_are_about(tmp_path):
+    (tmp_path / "t.csv").write_text("study_id,Pneumonia\n7,1\n")
+    spec = TableSpec(path="t.csv", join_on="study", study="study_id", label="Edema")
+    with pytest.raises(UserError, match=r"Set cohort\.table\.also\.findings\.label to one of them"):
+        read_table(spec, tmp_path, True, LIMITS, "table.also.findings")
+    with pytest.raises(UserError, match=r"with cohort\.table\.also\.x\.join_on=patient cohort\.table\.also\.x\.pa"):
+        join([source("a.png")], [{"study": "P1", "label": "1"}], spec, True, name="table.also.x")
+
+
 def test_several_files_are_one_table_and_their_folder_is_a_column(tmp_path):
     for number, group in ((1, "NOR"), (2, "DCM")):
         folder = tmp_path / "training" / f"patient{number:03d}"

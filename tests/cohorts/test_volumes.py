@@ -4,8 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from synthassay.cohorts.sources import Image, Plane, Source
 from synthassay.cohorts.specs import LabelSpec, NiftiSpec, SliceSpec, WindowSpec
-from synthassay.cohorts.volumes import images_of
+from synthassay.cohorts.volumes import images_of, told
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import Volume, VolumeSpec
 
@@ -110,3 +111,21 @@ def test_a_whole_volume_along_another_axis():
     )
     assert got.planes[0].spacing_mm == (3.0, 1.0, 1.0)
     assert np.array_equal(got.pixels[0, 0], volume().values.transpose(1, 2, 0)[:, ::-1, ::-1])
+
+
+def images(*orientations):
+    return [
+        Image(source=Source(path=str(i), patient="p", study="p", series=str(i)), sha256="", chunk=0, row=0,
+              plane=Plane(frame=0, slice_index=0, slice_position=0.0, foreground=1.0, digest="", orientation=text))
+        for i, text in enumerate(orientations)
+    ]  # fmt: skip
+
+
+def test_volumes_that_lie_askew_or_do_not_say_how_are_told():
+    some = images("axial", "axial, oblique by 4 degrees", "axial, oblique by 17 degrees", None)
+    tilted, unknown = told(some, spec())
+    assert tilted.startswith("2 of 4 volumes are tilted by up to 17 degrees")
+    assert unknown.startswith("1 of 4 volumes do not say how they lie")
+    assert told(images("axial", "axial"), spec()) == []
+    straightened = told(some[:3], spec(volume=VolumeSpec(oblique="resample")))
+    assert straightened == []

@@ -36,6 +36,15 @@ def images(n: int = 6, dtype: type = np.uint16) -> ImageSet:
     )
 
 
+def test_volumes_round_trip(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 65536, (6, 1, 3, 4, 5)).astype(np.uint16)
+    made = replace(images(), pixels=pixels, content_id="")
+    tables.save_images(made, tmp_path)
+    back = tables.load_images(tmp_path)
+    assert np.array_equal(back.pixels, pixels)
+    assert back.content_id == made.content_id != images().content_id
+
+
 def test_images_round_trip(tmp_path: Path) -> None:
     made = images()
     tables.save_images(made, tmp_path)

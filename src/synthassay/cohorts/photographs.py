@@ -23,7 +23,7 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Sourc
     Raises :class:`Unreadable` for files with another suffix, and where the label needs a mask that is not there.
     """
     if not path.lower().endswith(SUFFIXES):
-        raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG or TIFF file")
+        raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG, TIFF, NPZ or HDF5 file")
     if spec.dimensions == 3:
         raise Unreadable("file", "a picture", "not a volume, as cohort.dimensions=3 asks for")
     mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts import volumes
 from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.discovery import source_fingerprint
@@ -95,7 +96,8 @@ def prepare_cohort(
     cohort = Cohort(
         name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
-        notes=[*found.notes, *limits_of(made, chosen.splits, classes, spec)], tables=found.tables,
+        notes=[*found.notes, *volumes.told(chosen.images, spec), *limits_of(made, chosen.splits, classes, spec)],
+        tables=found.tables,
     )  # fmt: skip
     shutil.rmtree(chunks)
     return cohort

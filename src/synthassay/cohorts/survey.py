@@ -198,7 +198,7 @@ def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
     for name, table in spec.tables.items():
         labelled = spec.label.source == "table" and table.label is not None
         carried: set[Finding] = set()
-        rows = read_table(table, root, labelled, spec.limits, carried)
+        rows = read_table(table, root, labelled, spec.limits, name, carried)
         found.carried[f"cohort.{name}"] = Carried(frozenset(carried), None, None)
         # A first table that names the files of a cohort says which files belong to it; others only add facts.
         needed = labelled or (name == "table" and table.join_on == "file")

@@ -107,9 +107,11 @@ def without_absent_participants(spec: CohortSpec, root: Path) -> CohortSpec:
 
 
 def read_table(
-    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, carried: set[Finding] | None = None
-) -> list[Row]:
-    """The mapped columns of every row, as text; ``carried`` receives what any of its columns carries about people.
+    spec: TableSpec, root: Path, label_wanted: bool, limits: LimitSpec, name: str = "table",
+    carried: set[Finding] | None = None,
+) -> list[Row]:  # fmt: skip
+    """The mapped columns of every row, as text. ``name`` is the setting that describes the table; ``carried`` receives
+    what any of its columns carries about people.
 
     Raises :class:`UserError` naming a column that is not there.
     """
@@ -117,29 +119,31 @@ def read_table(
     for path in table_paths(spec, root):
         frame = read_frame(path, spec.sheet, limits.file_mib << 20)
         if carried is not None:
-            for name in frame.columns:
-                carried |= column_findings(str(name), frame[name].head(CELLS_LOOKED_AT).tolist())
+            for column in frame.columns:
+                carried |= column_findings(str(column), frame[column].head(CELLS_LOOKED_AT).tolist())
         if FOLDER not in frame.columns:
             frame[FOLDER] = path.parent.name
-        wanted = _wanted(spec, frame, path, label_wanted)
-        columns = {column: _texts(frame, name) for column, name in wanted.items()}
+        wanted = _wanted(spec, frame, path.name, name, label_wanted)
+        columns = {column: _texts(frame, where) for column, where in wanted.items()}
         rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     if not rows:
-        name = PurePosixPath(spec.path).name
-        raise UserError(f"the table {name} has no rows.\nGive a table with one row for each {spec.join_on}.")
+        file = PurePosixPath(spec.path).name
+        raise UserError(f"the table {file} has no rows.\nGive a table with one row for each {spec.join_on}.")
     return rows
 
 
-def _wanted(spec: TableSpec, frame: "pd.DataFrame", path: Path, label_wanted: bool) -> dict[str, str]:
-    wanted = {column: " ".join(name.split()) for column in COLUMNS if (name := getattr(spec, column)) is not None}
+def _wanted(
+    spec: TableSpec, frame: "pd.DataFrame", file: str, setting: str, label_wanted: bool
+) -> dict[str, str]:  # fmt: skip
+    wanted = {column: " ".join(where.split()) for column in COLUMNS if (where := getattr(spec, column)) is not None}
     if not label_wanted:
         wanted.pop("label", None)
-    for column, name in wanted.items():
-        missing = [part for part in _columns_of(name, frame) if part not in frame.columns]
+    for column, where in wanted.items():
+        missing = [part for part in _columns_of(where, frame) if part not in frame.columns]
         if missing:
             kind = "label column" if column == "label" else f"{column} column"
-            raise UserError(f"the table {path.name} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
-                            f"Set cohort.table.{column} to one of them.")  # fmt: skip
+            raise UserError(f"the table {file} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
+                            f"Set cohort.{setting}.{column} to one of them.")  # fmt: skip
     return wanted
 
 
@@ -166,10 +170,12 @@ def _shown_columns(frame: "pd.DataFrame") -> str:
 
 def _file_key(path: str, how: str) -> str:
     # Cells are read with runs of blanks folded; a file's name gets the same treatment to stay comparable.
-    normal = PurePosixPath(" ".join(path.replace("\\", "/").split()))
+    parts = [part for part in " ".join(path.replace("\\", "/").split()).split("/") if part not in ("", ".")] or [""]
+    if how == "path":
+        return "/".join(parts)
     if how.startswith("last "):
-        return "/".join(normal.parts[-int(how[-1]) :])
-    return {"path": normal.as_posix(), "name": normal.name, "stem": SUFFIX.sub("", normal.name)}[how]
+        return "/".join(parts[-int(how[-1]) :])
+    return parts[-1] if how == "name" else SUFFIX.sub("", parts[-1])
 
 
 def _row_key(text: str, join_on: JoinOn, spec: TableSpec) -> str:
@@ -194,6 +200,9 @@ def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
             grouped.setdefault(key, []).append({name: text for name, text in row.items() if name not in dropped})
     by_key, conflicts, blanked = {}, set(), 0
     for key, members in grouped.items():
+        if len(members) == 1:
+            by_key[key] = members[0]
+            continue
         if "label" in members[0]:
             label = _one_label([row["label"] for row in members], spec, separator)
             members = [row | {"label": label} for row in members] if label is not None else members

@@ -1,10 +1,13 @@
 """From the volume of one file, of whatever format, to the images of a cohort: its slices, or the volume itself."""
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts.planes import digest, finish, scan_window
-from synthassay.cohorts.sources import FileImages, Plane
+from synthassay.cohorts.sources import FileImages, Image, Plane
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, upright
 from synthassay.scans.planes import RawPlane
@@ -41,6 +44,21 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
         for index in range(count)
     ]  # fmt: skip
     return finish(planes, spec, sha256)
+
+
+def told(images: Sequence[Image], spec: CohortSpec) -> list[str]:
+    """Sentences about volumes that lie askew, or do not say how they lie."""
+    lying = {image.source.path: image.plane.orientation for image in images}
+    tilted = [int(match[1]) for text in lying.values() if (match := re.search(r"oblique by (\d+)", text or ""))]
+    notes = []
+    if tilted and spec.volume.oblique == "keep":
+        notes.append(f"{len(tilted):,} of {len(lying):,} volumes are tilted by up to {max(tilted)} degrees against the "
+                     "patient's axes and were left so (cohort.volume.oblique).")  # fmt: skip
+    unknown = sum(text is None for text in lying.values()) if spec.kind == "nifti" else 0
+    if unknown:
+        notes.append(f"{unknown:,} of {len(lying):,} volumes do not say how they lie (neither qform nor sform): their "
+                     "left and right may be swapped.")  # fmt: skip
+    return notes
 
 
 def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: str) -> FileImages:

@@ -55,12 +55,15 @@ def count_tables(counts: Sequence[CohortCount]) -> list[Table]:
 
 
 def reading_tables(tables: Sequence[CohortTable]) -> list[tuple[Table, str]]:
-    """What preparing the scans left in tables, each with its sentence; the first column is text."""
-    return [
-        (text_table([clean(name) for name in table.columns], [[clean(cell) for cell in row] for row in table.rows],
-                    clean(table.title)), clean(table.note))
-        for table in tables if table.rows
-    ]  # fmt: skip
+    """What preparing the scans left in tables, each with its sentence; columns of whole numbers are set flush right."""
+    return [(_reading_table(table), clean(table.note)) for table in tables if table.rows]
+
+
+def _reading_table(table: CohortTable) -> Table:
+    cells = [[clean(cell) for cell in row] for row in table.rows]
+    numeric = [all(cell.replace(",", "").isdigit() for cell in column) for column in zip(*cells, strict=True)]
+    heads = [Head(clean(name), number) for name, number in zip(table.columns, numeric, strict=True)]
+    return Table(heads, [Row([Cell(cell) for cell in row]) for row in cells], clean(table.title))
 
 
 def _counted(value: int | None) -> Cell:

@@ -6,8 +6,9 @@ import unicodedata
 
 MAX_TEXT = 64
 # Of files that a cohort may hold; any other ending can be part of a name or an id.
-SUFFIXES = (".nii.gz", ".dcm", ".ima", ".nii", ".json", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".csv", ".tsv",
-            ".txt", ".pdf")  # fmt: skip
+SUFFIXES = (".nii.gz", ".csv.gz", ".tsv.gz", ".dcm", ".dicom", ".ima", ".nii", ".json", ".png", ".jpg", ".jpeg",
+            ".tif", ".tiff", ".npz", ".h5", ".hdf5", ".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".cfg", ".txt",
+            ".pdf")  # fmt: skip
 # Ages above 89 identify people in small groups; US law (45 CFR 164.514(b)(2)(i)(C)) asks for one class of 90 and over.
 OLDEST_AGE = 90.0
 FINE_BELOW = 2  # years

@@ -13,7 +13,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey
 from synthassay.store.tables import load_card, save_card
 
-VERSION = 1
+VERSION = 2
 FACTS: dict[str, Callable[[ScanRecord], float | None]] = {
     "pixel spacing": lambda record: record.spacing_mm[0] if record.spacing_mm else None,
     "slice spacing": lambda record: record.spacing_mm[2] if record.spacing_mm and len(record.spacing_mm) > 2 else None,

@@ -4,7 +4,7 @@ from synthassay.errors import UserError
 from synthassay.records import ImageSet
 
 _WORKS = (
-    "Volumes can be prepared, taken in (generator=external), made by the controls oracle and noise, and encoded\n"
+    "Volumes can be prepared, sampled (generator=external controls.copycat=null controls.blend=null) and encoded\n"
     "(encoder=medicalnet also_encode.radiomics=null). For everything else prepare slices: cohort.dimensions=2."
 )
 

@@ -111,7 +111,7 @@ def intensity_rows(subject: Subject, facts: PixelFacts) -> Iterator[CardRow]:
                 yield absent(frame, reason)
                 continue
             values = facts.measures[where, column]
-            interval = clustered_mean_interval(values, units)
+            interval = clustered_mean_interval(values, units).clipped(0.0, 1.0)
             yield valued(frame, float(values.mean()), interval.low, interval.high, interval.method)
 
 

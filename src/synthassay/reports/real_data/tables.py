@@ -111,10 +111,10 @@ def _range(rows: dict[str, CardRow], low: str, high: str, decimals: int | None) 
     bottom, top = (rows[name].value if name in rows else None for name in (low, high))
     middle = rows.get("median")
     if middle is None or middle.value is None:
-        return _cell(rows.get("mean"), lambda row: ABSENT)
-    return Cell(
-        number(middle.value, decimals), minor="" if bottom is None or top is None else interval(bottom, top, decimals)
-    )
+        return _cell(middle or rows.get("mean"), lambda _: ABSENT)
+    if bottom is None or top is None:
+        return Cell(number(middle.value, decimals))
+    return Cell(number(middle.value, decimals), minor=interval(bottom, top, decimals) if bottom < top else "all alike")
 
 
 def _missing(view: CardView) -> Table:

@@ -112,7 +112,7 @@ def check_shape(dataset: Any, limits: LimitSpec) -> None:
 
 def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
     def words(keyword: str) -> str | None:
-        return clean(value_of(dataset, keyword))
+        return clean(" ".join(map(str, listed(value_of(dataset, keyword)))))  # software has several versions
 
     scanned = next((day for keyword in ("AcquisitionDate", "StudyDate", "SeriesDate")
                     if (day := date_of(value_of(dataset, keyword)))), None)  # fmt: skip

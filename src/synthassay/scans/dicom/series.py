@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.scans.dicom.geometry import Vector, affine_of, along_normal, normal_of
+from synthassay.scans.dicom.geometry import Vector, affine_of, normal_of
 from synthassay.scans.dicom.slices import SliceFacts
 from synthassay.scans.unreadable import Unreadable
 
@@ -130,16 +130,20 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
 
 
 def _places(slices: Sequence[Slice]) -> list[int] | None:
-    """The rank of each slice along the normal; slices closer than :data:`SAME_PLACE_MM` share one."""
-    along = [along_normal(one.facts.position, one.facts.orientation) for one in slices]
-    known = [place for place in along if place is not None]
-    if len(known) < len(along):
+    """The rank of each of parallel slices along their normal; slices closer than :data:`SAME_PLACE_MM` share one.
+
+    None where a position or the orientation is not known.
+    """
+    positions = [one.facts.position for one in slices if one.facts.position is not None]
+    orientation = slices[0].facts.orientation
+    if orientation is None or len(positions) < len(slices):
         return None
-    ranks, rank, last = [0] * len(known), -1, -np.inf
-    for index in np.argsort(known, kind="stable"):
-        rank += known[index] - last > SAME_PLACE_MM
-        last, ranks[int(index)] = known[index], rank
-    return ranks
+    along = np.asarray(positions, np.float64) @ normal_of(orientation)
+    order = np.argsort(along, kind="stable")
+    steps = np.diff(along[order]) > SAME_PLACE_MM
+    ranks = np.empty(len(along), np.int64)
+    ranks[order] = np.concatenate([[0], np.cumsum(steps)])
+    return [int(rank) for rank in ranks]
 
 
 def _stack(slices: Sequence[Slice], apart: tuple[str, ...]) -> Stack:

@@ -1,14 +1,19 @@
-"""The bytes of a NIfTI file, compressed or not, as a stream. No more is inflated than what is asked for."""
+"""The bytes of a NIfTI file, compressed or not. No more is inflated than what is asked for."""
 
+import importlib
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from isal import igzip, isal_zlib
 
 from synthassay.scans.unreadable import Unreadable
+
+libdeflate: Any = None
+with suppress(ImportError):  # on a platform for which it has no wheel, isal does all the work
+    libdeflate = importlib.import_module("deflate")
 
 GZIP = b"\x1f\x8b"
 _GZIP_WRAPPER = 31  # zlib's number for a gzip member with its checksum
@@ -18,21 +23,24 @@ _IsalError: Any = isal_zlib.error
 
 
 def stream_of(content: bytes) -> BinaryIO:
-    """What ``content`` holds; gzip is inflated by isal, several times faster than by zlib."""
+    """What ``content`` holds; gzip is inflated by isal, faster than by zlib."""
     raw = io.BytesIO(content)
     stream: BinaryIO = _open(raw) if content.startswith(GZIP) else raw
     return stream
 
 
-def inflated(content: bytes, length: int) -> bytes:
+def inflated(content: bytes, length: int) -> bytes | bytearray:
     """At least ``length`` bytes of what ``content`` holds; of gzip no more, inflated at once, which is fastest.
 
     Where compressed data end after them, their checksum is verified. Raises ``EOFError`` where they end before it.
     """
     if not content.startswith(GZIP):
         return content
+    data = _inflated_by_libdeflate(content, length)
+    if len(data) == length:
+        return data
     member = isal_zlib.decompressobj(_GZIP_WRAPPER)
-    data: bytes = member.decompress(content, length)
+    data = member.decompress(content, length)
     if member.eof and len(data) < length:  # a file of several members, or too short
         data = stream_of(content).read(length)
     elif not member.eof and not member.decompress(member.unconsumed_tail, 1) and not member.eof:
@@ -40,6 +48,17 @@ def inflated(content: bytes, length: int) -> bytes:
     if len(data) < length:
         raise EOFError
     return data
+
+
+def _inflated_by_libdeflate(content: bytes, length: int) -> bytes | bytearray:
+    """The first member of ``content`` if it holds ``length`` bytes and no more; else less, and isal says why."""
+    if libdeflate is None:
+        return b""
+    try:
+        data: bytes | bytearray = libdeflate.gzip_decompress(content, length)
+        return data
+    except libdeflate.DeflateError:
+        return b""
 
 
 def beginning(content: bytes, length: int) -> bytes:

@@ -102,8 +102,15 @@ def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], boo
         raise Unreadable(f"{choice}_code", "0", f"the file has no {choice}; see cohort.volume.affine")
     affine = {"best": header.get_best_affine, "sform": header.get_sform, "qform": header.get_qform}[choice]()
     affine = np.asarray(affine, np.float64)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    # Of unit columns: the determinant is 1 for a rotation and 0 where two axes of the voxels coincide.
-    if not np.isfinite(affine).all() or not spacing.all() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
+    if _singular(affine):
         raise Unreadable("affine", "singular", "does not place the voxels in space; see cohort.volume.affine")
     return affine, any(code > 0 for code in codes.values())
+
+
+def _singular(affine: NDArray[np.float64]) -> bool:
+    with np.errstate(over="ignore"):
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite([*spacing, *affine.ravel()]).all() or not spacing.all():
+        return True
+    # Of unit columns: the determinant is 1 for a rotation and 0 where two axes of the voxels coincide.
+    return bool(abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3)
