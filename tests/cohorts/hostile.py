@@ -43,6 +43,12 @@ def read_slowly(limits):
     return "read"
 
 
+def who(seconds: float) -> int:
+    """The process that answers, after so long."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
 class DiesOnce:
     def __init__(self, folder):
         self.folder = folder

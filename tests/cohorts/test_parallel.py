@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -95,6 +96,39 @@ def test_an_iteration_that_is_left_leaves_no_process():
     assert len(multiprocessing.active_children()) == 2
     run.close()
     assert multiprocessing.active_children() == []
+
+
+def test_workers_end_when_the_main_process_is_killed(tmp_path):
+    script = tmp_path / "main.py"
+    script.write_text(f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+import hostile
+from synthassay.cohorts.parallel import Pool
+from synthassay.scans.limits import LimitSpec
+for _, pid in Pool(hostile.who, 1, LimitSpec(seconds=60)).answers([0, 30]):
+    print(pid, flush=True)
+""")  # not under if __name__ == "__main__": workers do not import it
+    main = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    worker = int(main.stdout.readline())
+    os.kill(worker, 0)
+    main.kill()
+    main.wait()
+    wait_until(lambda: not alive(worker), seconds=20)
+
+
+def alive(pid):
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_workers_follow_the_resources():

@@ -1,10 +1,12 @@
 """The whole room at once, on trees of a few kilobytes."""
 
 import json
+import os
 import re
 import shutil
 import stat
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -199,6 +201,48 @@ def test_every_file_is_either_used_or_in_the_quarantine(dicom_tree, scans, prepa
     refused = set(pd.read_parquet(tmp_path / "keys" / f"{stem}.quarantine.parquet")["path"])
     assert used | refused == files
     assert not used & refused
+
+
+def test_odd_names_empty_files_and_pipes_are_used_or_refused_with_a_reason(dicom_tree, scans, prepare, tmp_path):
+    root = dicom_tree(20)
+    spec = scans.dicom_spec(table=None, label=LabelSpec(source="none"))
+    odd = [
+        "new\nline.dcm",
+        "tab\t'quote\".dcm",
+        "\u202eright-to-left.dcm",
+        "-rf.dcm",
+        "a" * 250 + ".dcm",
+        "名前",
+        "%s{x}.dcm",
+    ]
+    for number, name in enumerate(odd):
+        scans.dicom(root / name, scans.texture(50 + number), PatientID=f"odd-{number}")
+    (root / "empty.dcm").touch()
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe.dcm")).write_bytes(b"x")
+    os.mkfifo(root / "pipe.dcm")
+    (root / "hollow").mkdir()
+    cohort = prepare(spec, root)
+    assert len(cohort.images) == 20 + len(odd)
+    refused = pd.read_parquet(tmp_path / "keys" / f"{table_stem(spec, root)}.quarantine.parquet")
+    assert dict(zip(refused["path"], refused["reason"], strict=True)) == {
+        "empty.dcm": "not a scan: not a DICOM file", "??.dcm": "the name is not valid UTF-8",
+        "pipe.dcm": "not a regular file", "labels.csv": "not a scan: not a DICOM file",
+    }  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_listed_is_said_in_a_note(dicom_tree, scans, prepare, monkeypatch):
+    root, real = dicom_tree(20), os.scandir
+    (root / "closed").mkdir()
+
+    def scandir(path="."):
+        if not isinstance(path, int) and Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root, as whom tests may run, may list every folder
+    cohort = prepare(scans.dicom_spec(), root)
+    assert "folder" in {row.field for row in cohort.quarantined}
+    assert any("may lack a part of its patients" in note for note in cohort.notes)
 
 
 def test_markup_in_a_header_is_kept_as_text(dicom_tree, scans, prepare):
