@@ -5,8 +5,8 @@
 An interval is for the value expected at this n with the generator fixed, so it covers when it holds the mean of the
 value over all repeats. Both sides are drawn anew in every repeat, as in reality; where the training set is given, the
 mean is over the repeats that share one. Intervals are those that results carry. ``coverage_designs.py`` has the cohorts
-and the two parts: ``core``, the metrics of one visit of the features (about 40 minutes of one core), and ``sets``, the
-metrics of a whole set and MS-SSIM (about an hour).
+and the parts: ``core``, the metrics of one visit of the features (about 40 minutes of one core), ``sets``, the metrics
+of a whole set and MS-SSIM (about 10 minutes), and ``slow``, those of a whole set that take longer (about 20 minutes).
 
 Finished repeats are kept in ``--work``, in a folder named after the content of the metrics' source, so that a run which
 was stopped goes on and changed code starts anew. ``--written`` computes nothing and takes the repeats that are there.
@@ -245,7 +245,7 @@ def with_part(measured: dict[str, Any], part: str, table: Table, example: Sequen
     for name, control in (("coverage", False), ("controls", True)):
         mine = [entry for entry in found if (entry["metric"] == MEAN) == control]
         others = [entry for entry in measured[name] if entry["part"] != part]
-        changed[name] = mine + others if part == "core" else others + mine
+        changed[name] = sorted(others + mine, key=lambda entry: list(REPEATS_OF).index(entry["part"]))
     changed["example"] = measured["example"] | {part: [astuple(row) for row in example if row.metric != MEAN]}
     return changed
 

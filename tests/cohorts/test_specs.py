@@ -154,3 +154,19 @@ def test_the_shape_of_an_image_is_that_of_its_dimensions(shipped):
     assert NiftiSpec(**settings).image_shape == (32, 32)
     assert NiftiSpec(**settings, dimensions=3).image_shape == (32, 32, 32)
     assert shipped("nifti", "cohort.dimensions=3", "cohort.volume.shape=[8,16,24]").image_shape == (8, 16, 24)
+
+
+def test_text_is_looked_for_in_pictures_only():
+    with pytest.raises(ValidationError, match="set dimensions=2"):
+        NiftiSpec(name="n", dimensions=3, label=LabelSpec(source="none"), deidentification={"ocr": True})
+
+
+@pytest.mark.parametrize("pairs", [{"NIH FMRIF": "NIH"}, [["NIH FMRIF", "NIH"]]])
+def test_sites_to_merge_are_pairs_or_a_mapping(pairs):
+    spec = ImagesSpec(name="n", label=LabelSpec(source="none"), merge_sites=pairs)
+    assert spec.merge_sites == (("NIH FMRIF", "NIH"),)
+
+
+def test_pictures_have_no_header_to_name_a_site():
+    with pytest.raises(ValidationError, match="pictures have no header"):
+        ImagesSpec(name="n", label=LabelSpec(source="none"), site_from="InstitutionName")

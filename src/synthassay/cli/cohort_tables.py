@@ -50,7 +50,7 @@ def _shown(table: CohortTable, most: int = MOST_ROWS) -> str:
     numeric = [i for i in range(len(table.columns)) if all(row[i].replace(",", "").isdigit() for row in rows)]
     lines = [table.title, *([table.note] if table.note else []), text_table(table.columns, rows, numeric=numeric)]
     left = len(table.rows) - most
-    return "\n".join([*lines, *([f"and {left} more rows, which the report shows"] if left > 0 else [])])
+    return "\n".join([*lines, *([f"and {left} more in the report"] if left > 0 else [])])
 
 
 def _printable(text: str) -> str:

@@ -42,7 +42,8 @@ first steps:
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
   experiment=NAME         phantom_demo, phantom_copies, lgg_mri, ham10000: a cohort with the settings that suit it
-  cohort=NAME             phantom, dicom, nifti, images, lgg_mri, ham10000
+  cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
+                          (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
   generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
   generator=NAME          one of edm, gan, vae, external; takes its settings: generator.training.steps=2000

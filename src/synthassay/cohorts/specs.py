@@ -180,7 +180,7 @@ class CohortSpec(Spec):
     ``{sex: {"1": M, "2": F}}``. ``keep`` lists the values of a fact that scans of the cohort have.
 
     ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
-    root, or ``none``. ``merge_sites`` are pairs (from, to), in YAML a mapping: sites that are one place under several
+    root, or ``none``. ``merge_sites`` are pairs (from, to), or a mapping: sites that are one place under several
     names.
     """
 
@@ -217,6 +217,12 @@ class CohortSpec(Spec):
     @classmethod
     def _pairs(cls, value: object) -> object:
         return tuple(value.items()) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _text_is_looked_for_in_pictures(self) -> Self:
+        if self.deidentification.ocr and self.dimensions == 3:
+            raise ValueError("deidentification.ocr looks for text in slices and pictures: set dimensions=2 for it")
+        return self
 
     @property
     def image_shape(self) -> tuple[int, ...]:

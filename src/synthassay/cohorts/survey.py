@@ -20,13 +20,14 @@ from synthassay.cohorts.dicom_series import (
 )
 from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
+from synthassay.cohorts.joins import join, joins_table
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec, NiftiSpec
 from synthassay.cohorts.splits import Whereabouts, choose_patients
-from synthassay.cohorts.tables import join, joins_table, read_table, table_paths
+from synthassay.cohorts.tables import read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans import arrays

@@ -18,6 +18,11 @@ def test_images_are_cases_and_their_masks_have_their_names(tmp_path):
     assert folder.case("T/other/la_003.nii.gz", GZ) is None
 
 
+def test_a_folder_called_images_is_this_layout_where_there_are_masks(tmp_path):
+    folder = DecathlonFolder(tmp_path, ["images/a.nii.gz", "labels/a.nii.gz", "images/b.nii.gz"])
+    assert [folder.case(f"images/{name}.nii.gz", GZ) for name in "ab"] == ["a", None]
+
+
 def test_channels_of_nnunet_are_one_case_and_numbers_of_patients_are_not(tmp_path):
     nnunet = DecathlonFolder(tmp_path, ["imagesTr/x_0000.nii.gz", "imagesTr/x_0001.nii.gz", "labelsTr/x.nii.gz"])
     assert {nnunet.case(f"imagesTr/x_000{i}.nii.gz", GZ) for i in (0, 1)} == {"x"}

@@ -28,12 +28,14 @@ class DecathlonFolder:
                 self._describe(posixpath.dirname(path), _read(root / path))
 
     def case(self, path: str, suffix: str) -> str | None:
-        """The case, which is a patient, of an image in this layout; None of a file elsewhere."""
-        if not _IMAGES.fullmatch(PurePosixPath(path).parent.name):
+        """The case, which is a patient, of an image in this layout; None of a file elsewhere.
+
+        A folder that is just called ``images`` is taken for this layout where the image has a mask.
+        """
+        mask, folder = self.mask(path, suffix), PurePosixPath(path).parent.name
+        if not _IMAGES.fullmatch(folder) or (mask is None and folder == "images"):
             return None
-        name = PurePosixPath(path).name.removesuffix(suffix)
-        mask = self.mask(path, suffix)
-        return name if mask is None else PurePosixPath(mask).name.removesuffix(suffix)
+        return PurePosixPath(mask or path).name.removesuffix(suffix)
 
     def mask(self, path: str, suffix: str) -> str | None:
         """The mask of an image: what ``dataset.json`` lists, else the file of its name, or case, in ``labels*``."""
