@@ -65,8 +65,8 @@ def score_interval(
     spread = float(stats.t.ppf((1 + confidence) / 2, units - 1)) ** 2 / effective
     centre = (value + spread / 2) / (1 + spread)
     half = math.sqrt(value * (1 - value) * spread + spread * spread / 4) / (1 + spread)
-    low = 0.0 if value == 0.0 else max(0.0, centre - half)
-    high = 1.0 if value == 1.0 else min(1.0, centre + half)
+    # It holds the value, which rounding could deny at either end.
+    low, high = min(value, max(0.0, centre - half)), max(value, min(1.0, centre + half))
     return Interval(low, high, f"{method}, t({units - 1})")
 
 
