@@ -7,6 +7,7 @@ costs milliseconds and inherits no thread, lock or CUDA state of this process.
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 import signal
@@ -31,6 +32,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 SECONDS_TO_END = 10
 AHEAD = 64  # items that a worker holds, so that it never waits for the next one
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGEST_KEPT, MOST_KEPT = 32 << 20, 256 << 20  # bytes of one array, which can be no more, and of all that is unused
 MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
 CRASH = "reading it crashed a decoder, as damaged data can"
 TIME = "reading it took longer than cohort.limits.seconds"
@@ -189,6 +192,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
     _limit_memory(limits.memory_mib << 20)
+    _reuse_memory()
     _silence()
     if hasattr(work, "warm_up"):  # what it imports is no file's fault
         work.warm_up()
@@ -224,6 +228,14 @@ def _received(pipe: Connection) -> Iterator[Any]:
     threading.Thread(target=take_in, daemon=True).start()
     while True:
         yield from batches.get()
+
+
+def _reuse_memory() -> None:
+    """Has glibc keep the memory of one image for the next: to return and fetch it costs as much as decoding does."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such setting
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
 
 
 def _silence() -> None:
