@@ -9,12 +9,13 @@ from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, ImageSet
 
 # A false alarm rate of 1% cannot be told from 4% with fewer control patients; see the memorisation assay.
 CONTROL_PATIENTS_FOR_MEMORISATION = 100
+DARK, MANY_DARK = 1 / 8, 0.05  # of the stored range; of the patients
 
 
 def limits_of(images: ImageSet, splits: NDArray[np.str_], classes: Classes, spec: CohortSpec) -> list[str]:
     """Sentences about one prepared cohort."""
     found = [
-        _unit(spec), _window(spec), *_labels(images, splits, classes), *_places(images, splits),
+        _unit(spec), _window(spec), _units(images, spec), *_labels(images, splits, classes), *_places(images, splits),
         *_counts(images, splits), *_missing(images),
     ]  # fmt: skip
     return [sentence for sentence in found if sentence]
@@ -38,6 +39,21 @@ def _window(spec: CohortSpec) -> str:
         if own
         else ""
     )
+
+
+def _units(images: ImageSet, spec: CohortSpec) -> str:
+    """Patients who are dark throughout under a window that all share: their scans are in other units."""
+    if spec.window.mode in ("scan", "header") or not len(images):
+        return ""
+    brightest: dict[str, int] = {}
+    for patient, image in zip(images.patients.tolist(), images.pixels, strict=True):
+        brightest[patient] = max(brightest.get(patient, 0), int(image.max()))
+    dark = sum(value < DARK * images.pixel_max for value in brightest.values())
+    if dark < MANY_DARK * len(brightest):
+        return ""
+    return (f"{dark:,} of {len(brightest):,} patients have no pixel brighter than an eighth of the stored range: their "
+            "scans may be in other units than the rest. cohort.window.mode=scan gives each scan its own "
+            "window.")  # fmt: skip
 
 
 def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> list[str]:
