@@ -11,8 +11,11 @@ sets are exact; those over half-samples, of which only the spread is used, are t
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from synthassay.metrics.points import Points, row_blocks
@@ -140,10 +143,27 @@ def tiles(
                 alone = y is None and rows == columns
                 across = block if alone else _read(other, columns, space, "columns", precision)
                 products = space.table("products", len(block), len(across), precision)
-                with exact_float32(x.device.type):
-                    torch.mm(block, across.T, out=products)
+                multiply(block, across, products)
                 yield Tile(x, other, rows, columns, products, y is None and not alone, space)
             number += 1
+
+
+def multiply(block: Tensor, across: Tensor, products: Tensor) -> None:
+    """``products`` ``[b, c]`` of the rows of ``block`` ``[b, d]`` and ``across`` ``[c, d]``, in full precision.
+
+    On a CPU by NumPy's BLAS, which on AMD's takes a tenth less time than PyTorch's; by as many threads as PyTorch's.
+    """
+    if block.device.type != "cpu":
+        with exact_float32(block.device.type):
+            torch.mm(block, across.T, out=products)
+        return
+    with _blas().limit(limits=torch.get_num_threads(), user_api="blas"):
+        np.matmul(block.numpy(), across.numpy().T, out=products.numpy())
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()  # it looks through all loaded libraries, once
 
 
 def _read(points: Points, rows: slice, space: Workspace, name: str, dtype: torch.dtype) -> Tensor:
