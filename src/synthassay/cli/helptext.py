@@ -30,7 +30,7 @@ commands:
 {_LIST}
 
 first steps:
-  synthassay run experiment=phantom_demo                   the embedded digital phantom, about seven CPU minutes
+  synthassay run experiment=phantom_demo                   the embedded digital phantom, about five minutes of two cores
   synthassay run experiment=lgg_mri cohort.root=DIR        brain MRI (BIDS NIfTI), tumour slices, three hospitals
   synthassay run cohort=dicom cohort.root=DIR generator=edm            your own DICOM folder, one generator
   synthassay run cohort=nifti cohort.root=DIR generator=external generator.root=DIR    a set that others generated
