@@ -3,7 +3,6 @@
 Works on source ids, so neither the permutation nor its result depends on the key of the pseudonyms.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -194,8 +193,3 @@ def choose_patients(where: Whereabouts, limit: int, seed: int) -> set[str]:
         order = numpy_generator("cohort subset", seed, *stratum).permutation(len(members[stratum]))
         chosen.update(members[stratum][index] for index in order[:count])
     return chosen
-
-
-def patients_per_split(split_of: dict[str, str]) -> Counter[str]:
-    """How many patients each split has."""
-    return Counter(split_of.values())

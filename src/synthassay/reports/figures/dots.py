@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from synthassay.records import MetricResult
-from synthassay.reports.figures.style import BAND, MUTED, PAPER, RULE, WARN, Mark, drawing, new_axes, to_svg
+from synthassay.reports.figures.style import BAND, MUTED, RULE, WARN, Mark, draw_estimate, drawing, new_axes, to_svg
 from synthassay.reports.numbers import tick
 from synthassay.reports.words import metric_name, short
 
@@ -53,11 +53,7 @@ def _dot(axes: Axes, row: MetricResult, y: int, mark: Mark) -> None:
         axes.text(0.01, y, row.status, transform=axes.get_yaxis_transform(), va="center", ha="left", fontsize=8.5,
                   color=MUTED, fontstyle="italic")  # fmt: skip
         return
-    if row.ci_low is not None and row.ci_high is not None:
-        axes.plot([row.ci_low, row.ci_high], [y, y], color=mark.colour, linewidth=1.8, solid_capstyle="round", zorder=3)
-    fill = mark.colour if row.status == "ok" else PAPER
-    axes.plot([row.value], [y], marker=mark.marker, markersize=6.5, color=mark.colour, markerfacecolor=fill,
-              markeredgewidth=1.4, linestyle="none", zorder=4)  # fmt: skip
+    draw_estimate(axes, row, y, mark, size=6.5)
 
 
 def _ends(rows: Sequence[MetricResult]) -> list[float]:

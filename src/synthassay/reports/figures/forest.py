@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from synthassay.records import MetricResult
-from synthassay.reports.figures.style import ARM_MARKS, MUTED, PAPER, RULE, Mark, drawing, new_axes, to_svg
+from synthassay.reports.figures.style import ARM_MARKS, MUTED, RULE, draw_estimate, drawing, new_axes, to_svg
 from synthassay.reports.words import short
 
 _WIDTH = 6.0
@@ -57,17 +57,7 @@ def _line(axes: Axes, y: int, arms: Sequence[str], results: Mapping[str, MetricR
     for i, arm in enumerate(arms):
         row = results.get(arm)
         if row is not None:
-            _dot(axes, y + (i - (len(arms) - 1) / 2) * step, row, ARM_MARKS[arm])
-
-
-def _dot(axes: Axes, y: float, row: MetricResult, mark: Mark) -> None:
-    if row.value is None:
-        return
-    if row.ci_low is not None and row.ci_high is not None:
-        axes.plot([row.ci_low, row.ci_high], [y, y], color=mark.colour, linewidth=1.5, solid_capstyle="round", zorder=3)
-    fill = mark.colour if row.status == "ok" else PAPER
-    axes.plot([row.value], [y], marker=mark.marker, markersize=5.5, color=mark.colour, markerfacecolor=fill,
-              markeredgewidth=1.2, linestyle="none", zorder=4)  # fmt: skip
+            draw_estimate(axes, row, y + (i - (len(arms) - 1) / 2) * step, ARM_MARKS[arm], size=5.5, line=1.5, edge=1.2)
 
 
 def _finish(axes: Axes, labels: Sequence[str], about_zero: bool) -> None:

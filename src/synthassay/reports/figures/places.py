@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from synthassay.card import CardRow, Histogram
-from synthassay.reports.figures.style import BAND, MUTED, PAPER, Mark, drawing, new_axes, to_svg
+from synthassay.reports.figures.style import BAND, MUTED, PAPER, Mark, draw_estimate, drawing, new_axes, to_svg
 from synthassay.reports.numbers import tick
 from synthassay.reports.words import short
 
@@ -58,11 +58,7 @@ def _dot(axes: Axes, row: CardRow, y: float, mark: Mark, half: float) -> None:
         axes.text(0.01, y, "too few patients" if row.status == "absent" else row.status, va="center", fontsize=8.5,
                   transform=axes.get_yaxis_transform(), color=MUTED, fontstyle="italic")  # fmt: skip
         return
-    if row.ci_low is not None and row.ci_high is not None:
-        axes.plot([row.ci_low, row.ci_high], [y, y], color=mark.colour, linewidth=1.8, solid_capstyle="round", zorder=3)
-    fill = mark.colour if row.status == "ok" else PAPER
-    axes.plot([row.value], [y], marker=mark.marker, markersize=6, color=mark.colour, markerfacecolor=fill,
-              markeredgewidth=1.4, linestyle="none", zorder=4)  # fmt: skip
+    draw_estimate(axes, row, y, mark, size=6)
 
 
 def _finish(axes: Axes, labels: Sequence[str], title: str, limits: tuple[float, float] | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -87,6 +87,40 @@ def new_axes(width: float, height: float, labels: Sequence[str], right: float = 
     left, bottom = label_inches(labels), 0.5
     box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - 0.08) / height)
     return figure, figure.add_axes(box)
+
+
+class Estimated(Protocol):
+    """A value with its interval, as results and rows of the data card have it."""
+
+    @property
+    def value(self) -> float | None:
+        """None where there is none."""
+
+    @property
+    def ci_low(self) -> float | None:
+        """Lower end of the interval."""
+
+    @property
+    def ci_high(self) -> float | None:
+        """Upper end of the interval."""
+
+    @property
+    def status(self) -> str:
+        """``ok``, or why the value proves less."""
+
+
+def draw_estimate(
+    axes: Axes, row: Estimated, y: float, mark: Mark, size: float, line: float = 1.8, edge: float = 1.4
+) -> None:
+    """The value of ``row`` at height ``y`` with its interval; hollow unless its status is ok. Nothing without one."""
+    if row.value is None:
+        return
+    if row.ci_low is not None and row.ci_high is not None:
+        axes.plot([row.ci_low, row.ci_high], [y, y], color=mark.colour, linewidth=line, solid_capstyle="round",
+                  zorder=3)  # fmt: skip
+    fill = mark.colour if row.status == "ok" else PAPER
+    axes.plot([row.value], [y], marker=mark.marker, markersize=size, color=mark.colour, markerfacecolor=fill,
+              markeredgewidth=edge, linestyle="none", zorder=4)  # fmt: skip
 
 
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
