@@ -289,8 +289,8 @@ def loader(folder: Path, size: int, count: int) -> str:
     """Random batches of 64 from the store's memory map, and from the training loader."""
     import torch  # not in the workers, which import this file
 
-    from synthassay.generators.data import TrainingData
-    from synthassay.generators.scaling import Standardiser
+    from synthassay.generators.training.data import TrainingData
+    from synthassay.generators.training.scaling import Standardiser
 
     torch.set_num_threads(1)
     path = folder / f"{size}.npy"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthassay.errors import UserError
-from synthassay.generators.plan import condition_plan
+from synthassay.generators.conditioning.plan import condition_plan
 from synthassay.records import ImageSet
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from synthassay.generators.solvers import SOLVERS, dpmpp_2m, heun, karras_sigmas
+from synthassay.generators.diffusion.solvers import SOLVERS, dpmpp_2m, heun, karras_sigmas
 
 MEAN, STD = 0.3, 0.5
 SIGMAS = (0.002, 80.0, 7.0)

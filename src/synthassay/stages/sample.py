@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.generators.plan import condition_plan
+from synthassay.generators.conditioning.plan import condition_plan
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.records import MISSING, UNLABELLED, ImageSet

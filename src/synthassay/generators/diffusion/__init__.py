@@ -1,0 +1,1 @@
+"""Diffusion and flow: objectives, solvers, and what their families share."""
