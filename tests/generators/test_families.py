@@ -16,7 +16,7 @@ import torch
 
 from synthassay.errors import UserError
 from synthassay.generators.ddpm import DdpmFamily
-from synthassay.generators.diffusion.specs import DdpmSpec, EdmSamplingSpec, EdmSpec, FlowSpec
+from synthassay.generators.diffusion.specs import DdpmNoiseSpec, DdpmSpec, EdmSamplingSpec, EdmSpec, FlowSpec
 from synthassay.generators.edm import EdmFamily
 from synthassay.generators.family import Family
 from synthassay.generators.flow import FlowFamily
@@ -72,10 +72,13 @@ def tiny(kind: str, *, condition_on: tuple[str, ...] = ("label",), **training: o
     settings |= training
     common = {"condition_on": condition_on, "sample_batch": 4, "training": TrainingSpec(**settings)}
     if kind in DIFFUSION:
+        noise = {"noise": DdpmNoiseSpec(prediction="v")} if kind == "ddpm" else {}
         network = UNetSpec(
             patch=2, channels=(8, 16), res_blocks=(1, 1), attention=(False, True), norm_groups=4, head_channels=8
         )
-        return DIFFUSION[kind](network=network, sampling=EdmSamplingSpec(steps=6), **common)
+        return DIFFUSION[kind](
+            network=network, sampling=EdmSamplingSpec(steps=6, clip=kind == "ddpm"), **noise, **common
+        )
     if kind == "gan":
         network = R3GanNetworkSpec(
             patch=1, channels=(8, 16, 16), expansion=1, group_width=8, latent_size=8, embedding_size=8

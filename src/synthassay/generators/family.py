@@ -44,7 +44,7 @@ class Family(ABC):
         """Networks and optimisers with initial weights drawn from ``seed``, on ``device``."""
 
     @abstractmethod
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
         """Noise ``[b, *noise_shape]`` and conditions → standardised images ``[b, *shape]``."""
 
     @abstractmethod
@@ -89,13 +89,14 @@ class Family(ABC):
         except RuntimeError as error:
             text = f"{MODEL} was trained with other network settings than those of {self.spec.name} now.\n"
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
         network = place(network.eval().requires_grad_(False), device)
         return BatchSampler(
-            draw=self.draw(network, device),
+            draw=self.draw(network, device, standardiser),
             noise_shape=self.noise_shape(shape),
             purpose=type(self.spec).__name__,
             vocabulary=vocabulary,
-            standardiser=Standardiser(tuple(card["mean"]), tuple(card["std"])),
+            standardiser=standardiser,
             image_shape=shape,
             batch_size=self.spec.sample_batch,
             device=device,

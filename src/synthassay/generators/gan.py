@@ -16,6 +16,7 @@ from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import GanSpec
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
+from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -116,7 +117,7 @@ class GanFamily(Family):
         """The noise is a latent vector."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
         """One pass of the generator."""
 
         def draw(noise: Noise, condition: Condition) -> Tensor:

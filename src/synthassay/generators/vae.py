@@ -23,7 +23,7 @@ from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import VaeNetworkSpec, VaeSpec
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
-from synthassay.generators.training.scaling import SIGMA_DATA
+from synthassay.generators.training.scaling import SIGMA_DATA, Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -146,7 +146,7 @@ class VaeFamily(Family):
         """The noise is a draw from the prior."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
         """The decoder's expected image at a draw from the prior."""
         assert isinstance(network, ConditionalVae)
 

@@ -17,6 +17,7 @@ from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
+from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -77,7 +78,7 @@ class DiffusionFamily(Family):
         """The noise is an image."""
         return shape
 
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
         """The solver from σ_max to 0; one σ for the whole batch."""
         spec = self.spec.sampling
         sigmas = karras_sigmas(spec.steps, spec.sigma_min, spec.sigma_max, spec.rho)
@@ -86,7 +87,7 @@ class DiffusionFamily(Family):
             def denoise(x: Tensor, sigma: float) -> Tensor:
                 with autocast(device, self.spec.training.precision):
                     clean: Tensor = network(x, torch.full((len(x),), sigma, device=device), condition)
-                return clean
+                return standardiser.clipped(clean) if spec.clip else clean
 
             return SOLVERS[spec.solver](denoise, noise(0) * sigmas[0], sigmas)
 

@@ -111,23 +111,28 @@ def alpha_bars(spec: DdpmNoiseSpec) -> Tensor:
 
 
 class Ddpm(Objective):
-    """ε-prediction on the variance-preserving process (Ho et al. 2020, arXiv 2006.11239, equation 14)."""
+    """The variance-preserving process (Ho et al. 2020, arXiv 2006.11239): x_t = α·y + s·ε with α² = ᾱ = 1 − s².
+
+    The network predicts ε (equation 14 of the paper) or v = α·ε − s·y (Salimans and Ho 2022, arXiv 2202.00512), which
+    says something about the image at every level of noise and needs far fewer steps of training.
+    """
 
     log_sigmas: Tensor
 
     def __init__(self, network: nn.Module, noise: DdpmNoiseSpec) -> None:
         super().__init__(network)
+        self.velocity = noise.prediction == "v"
         bars = alpha_bars(noise)
         self.register_buffer("log_sigmas", ((1 - bars) / bars).log().div(2).float())  # rising, one a timestep
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """x/√(1 + σ²) is the process's state, and the clean image x − σ·ε.
+        """x/√(1 + σ²) is the process's state x_t, and the clean image x − σ·ε, or α·x_t − s·v.
 
         Between two timesteps the network is asked at a fractional one, by linear interpolation in ln σ.
         """
-        state = x / _column((1 + sigma.square()).sqrt(), x)
-        error: Tensor = self.network(state, self.timestep(sigma), condition)
-        return x - _column(sigma, x) * error.float()
+        alpha, s = _signal_and_noise(_column(sigma, x))
+        output: Tensor = self.network(alpha * x, self.timestep(sigma), condition).float()
+        return alpha**2 * x - s * output if self.velocity else x - _column(sigma, x) * output
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Where ``sigma`` ``[b]`` lies among the T levels, stretched to the 0 to 1000 that the network embeds."""
@@ -142,11 +147,17 @@ class Ddpm(Objective):
         return (stratified(n, generator) * len(self.log_sigmas)).long()
 
     def losses(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Tensor:
-        """|ε − ε_θ(√ᾱ·y + √(1 − ᾱ)·ε, t)|², the simple loss."""
-        sigma = self.log_sigmas[levels].exp()
-        state = (images + _column(sigma, images) * noise) / _column((1 + sigma.square()).sqrt(), images)
-        error = self.network(state, levels * (1000 / len(self.log_sigmas)), condition)
-        return _mean_square(error - noise)
+        """|ε − ε_θ(x_t, t)|², the simple loss, or the same of v."""
+        alpha, s = _signal_and_noise(_column(self.log_sigmas[levels].exp(), images))
+        target = alpha * noise - s * images if self.velocity else noise
+        output = self.network(alpha * images + s * noise, levels * (1000 / len(self.log_sigmas)), condition)
+        return _mean_square(output - target)
+
+
+def _signal_and_noise(sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """α and s of the variance-preserving process at σ = s/α."""
+    root = (1 + sigma.square()).sqrt()
+    return 1 / root, sigma / root
 
 
 class Flow(Objective):

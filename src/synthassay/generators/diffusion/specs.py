@@ -24,6 +24,7 @@ class DdpmNoiseSpec(Spec):
 
     kind: Literal["ddpm-noise"] = "ddpm-noise"
     schedule: Literal["linear", "cosine"] = "cosine"
+    prediction: Literal["epsilon", "v"] = "epsilon"  # what the network predicts; v needs far fewer steps of training
     timesteps: int = Field(default=1000, ge=20)
 
 
@@ -45,6 +46,7 @@ class EdmSamplingSpec(Spec):
     sigma_min: float = Field(default=0.002, gt=0)
     sigma_max: float = Field(default=80.0, gt=0)
     rho: float = Field(default=7.0, gt=0)
+    clip: bool = False  # the expected clean image is kept to the range of real ones; the habit of DDPM
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -82,6 +84,7 @@ class DdpmSpec(DiffusionSpec):
     kind: Literal["ddpm"] = "ddpm"
     name: Name = "ddpm"
     noise: DdpmNoiseSpec = DdpmNoiseSpec()
+    sampling: EdmSamplingSpec = EdmSamplingSpec(clip=True)
 
     def build(self) -> "TrainedFamily":
         """The DDPM family."""

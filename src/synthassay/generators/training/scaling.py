@@ -53,6 +53,12 @@ class Standardiser:
         mean, std = self._like(standardised)
         return (standardised * (std / SIGMA_DATA) + mean).clamp(0.0, 1.0)
 
+    def clipped(self, standardised: Tensor) -> Tensor:
+        """Values beyond what black and white became are brought there."""
+        mean, std = self._like(standardised)
+        scale = SIGMA_DATA / std
+        return torch.minimum(torch.maximum(standardised, -mean * scale), (1 - mean) * scale)
+
     def _like(self, images: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(v, dtype=images.dtype, device=images.device) for v in (self.mean, self.std))
         shape = (1, -1, *[1] * (images.ndim - 2))
