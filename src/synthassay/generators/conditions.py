@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.errors import UserError
-from synthassay.generators.plan import condition_columns
+from synthassay.generators.conditioning.plan import condition_columns
 from synthassay.generators.protocol import Conditions
 from synthassay.records import ImageSet
 

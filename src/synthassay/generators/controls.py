@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from synthassay.errors import UserError
+from synthassay.generators.conditioning.plan import condition_plan
 from synthassay.generators.control_specs import BlendSpec, ControlSpec, CopycatSpec, NoiseSpec, OracleSpec
-from synthassay.generators.plan import condition_plan
 from synthassay.generators.planting import alter, numbered, spread_rows
 from synthassay.records import ImageSet
 from synthassay.seeding import derive_seed, numpy_generator

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthassay.generators.conditioning.plan import condition_columns
 from synthassay.generators.conditions import Vocabulary
-from synthassay.generators.plan import condition_columns
 from synthassay.generators.scaling import Standardiser
 from synthassay.records import ImageSet
 from synthassay.seeding import numpy_generator
