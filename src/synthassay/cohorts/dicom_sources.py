@@ -8,6 +8,7 @@ from typing import Any
 
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.parallel import restart_clock
+from synthassay.cohorts.phantom.truth import structures_of
 from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
@@ -93,6 +94,9 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
     planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    if source.mask is not None:
+        mask = structures_of(root, source.path)
+        planes = [replace(plane, mask=mask) for plane in planes]
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
 
 
