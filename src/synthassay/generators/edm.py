@@ -11,10 +11,11 @@ from torch.optim import Adam, Optimizer
 
 from synthassay.errors import UserError
 from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.diffusion.schedules import karras_sigmas
+from synthassay.generators.diffusion.solvers import SOLVERS
 from synthassay.generators.family import Family, Shape, size_message
 from synthassay.generators.sampling import Draw
 from synthassay.generators.scaling import SIGMA_DATA
-from synthassay.generators.solvers import SOLVERS, karras_sigmas
 from synthassay.generators.specs import EdmNoiseSpec, EdmSpec, UNetSpec
 from synthassay.generators.training import Pace, descend, step_generator
 from synthassay.seeding import derive_seed
@@ -140,6 +141,6 @@ class EdmFamily(Family):
                     clean: Tensor = network(x, torch.full((len(x),), sigma, device=device), classes)
                 return clean
 
-            return SOLVERS[spec.solver](denoise, noise * sigmas[0], sigmas)
+            return SOLVERS[spec.solver].run(denoise, noise * sigmas[0], sigmas)
 
         return draw
