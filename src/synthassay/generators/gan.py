@@ -10,13 +10,12 @@ from torch.optim import Optimizer
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.devices import autocast, place, seeded
-from synthassay.generators.family import Family, Shape, check_sides
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.r3gan import Discriminator, Generator
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import GanSpec
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
-from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -117,12 +116,12 @@ class GanFamily(Family):
         """The noise is a latent vector."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
+    def draw(self, loaded: Loaded) -> Draw:
         """One pass of the generator."""
 
         def draw(noise: Noise, condition: Condition) -> Tensor:
-            with autocast(device, self.spec.training.precision):
-                images: Tensor = network(noise(0), condition)
+            with autocast(loaded.device, self.spec.training.precision):
+                images: Tensor = loaded.network(noise(0), condition)
             return images
 
         return draw
