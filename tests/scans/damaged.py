@@ -14,12 +14,13 @@ from pydicom.data import get_testdata_file
 
 from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.dicom_sources import read_source
-from synthassay.cohorts.reading import READERS, explained
+from synthassay.cohorts.reading import READERS
 from synthassay.cohorts.specs import ArraySpec, DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
 from synthassay.generators.external_readers import read_planes
 from synthassay.generators.external_specs import ExternalSpec
 from synthassay.scans import arrays
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import explained
 from synthassay.scans.unreadable import Unreadable
 
 LIMITS = LimitSpec(file_mib=8, voxels=1 << 22, frames=256, header_mib=1, inflated_mib=32, seconds=20, memory_mib=1024)

@@ -40,7 +40,7 @@ def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
             found.append(_source(name, path, info, None, common, spec))
             continue
         if info.shape[0] > spec.limits.images:
-            raise Unreadable("shape", f"{info.shape[0]} images", "more than cohort.limits.images")
+            raise Unreadable("shape", f"{info.shape[0]} images", "more than limits.images")
         columns = _columns(root / path, info, arrays, spec)
         for row in range(info.shape[0]):
             facts = common | {fact: texts[row] for fact, texts in columns.items()}
@@ -105,7 +105,7 @@ def _stored(path: Path, source: Source, spec: CohortSpec) -> NDArray[Any]:
     check_frames(info.shape[0], spec.limits)
     count = info.row_values * info.shape[0]
     if count > spec.limits.voxels:
-        raise Unreadable("shape", f"{count} values", "more than cohort.limits.voxels")
+        raise Unreadable("shape", f"{count} values", "more than limits.voxels")
     return np.stack([read_row(path, info, row) for row in range(info.shape[0])])
 
 

@@ -54,7 +54,7 @@ def list_arrays(path: Path) -> dict[str, ArrayInfo]:
 def check_array(info: ArrayInfo, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for an array, or a row of one, that is larger than ``limits``."""
     if info.row_values > limits.voxels:
-        raise Unreadable("shape", f"{info.row_values} values", "more than cohort.limits.voxels")
+        raise Unreadable("shape", f"{info.row_values} values", "more than limits.voxels")
     check_inflated(math.prod(info.shape) * info.dtype.itemsize, limits)
 
 

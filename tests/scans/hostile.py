@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from synthassay.cohorts.parallel import restart_clock
+from synthassay.scans.pool import restart_clock
 from synthassay.scans.unreadable import Unreadable
 
 DEADLY = "png/003.png"
