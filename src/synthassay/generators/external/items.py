@@ -18,8 +18,6 @@ from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
 VOLUMES = (".nii", ".nii.gz")
-NO_VOLUME = Unreadable("file", "no volume", "the cohort's images are volumes; give NIfTI files, DICOM series, or array "
-                       "files of volumes")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,6 @@ def find_items(
     for path in paths:
         if is_described(path, volumes):
             described.append(path)
-        elif volumes and path.lower().endswith(PICTURES):
-            refused.append(NO_VOLUME.row(path))
         else:
             items.append(Item(path))
     series: dict[tuple[str, str], list[Slice]] = defaultdict(list)
@@ -82,6 +78,12 @@ def find_items(
             items += answer
     stacks, problems = _volumes(list(series.values()))
     return sorted([*items, *stacks], key=lambda item: item.path), [*refused, *problems]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do, whatever it is called."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def is_described(path: str, volumes: bool) -> bool:
@@ -116,6 +118,8 @@ class _HeaderReader:
         try:
             if path.lower().endswith(ARRAYS):
                 return rows_of(self.root, path, self.spec, self.volumes)
+            if not is_dicom(self.root / path):
+                return [Item(path)]  # its reader says what it is not
             header = read_header(self.root / path, self.spec.limits)
             slices = tuple(Slice(path=path, facts=facts) for facts in header.slices)
             return _Slices((header.patient_id, header.series_uid or path), slices)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.generators.external.arrays import read_row_images
-from synthassay.generators.external.items import NO_VOLUME, VOLUMES, Item
+from synthassay.generators.external.items import VOLUMES, Item, is_dicom
 from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.external.windows import Planes, window
 from synthassay.scans.dicom import pixels as dicom
@@ -42,7 +42,8 @@ def read_planes(root: Path, item: Item, spec: ExternalSpec, policy: Mapping[str,
         return _slices(volume, spec, policy)
     reader = _reader(path)
     if _whole(policy) and reader is not _nifti:
-        raise NO_VOLUME
+        raise Unreadable("file", "no volume", "the cohort's images are volumes; give NIfTI files, DICOM series or "
+                         "array files of volumes")  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's and Pillow's warnings quote headers
         return reader(path, spec, policy)
@@ -54,9 +55,8 @@ def _reader(path: Path) -> Callable[[Path, ExternalSpec, Mapping[str, Any]], Pla
         return _picture
     if name.endswith(VOLUMES):
         return _nifti
-    with path.open("rb") as stream:
-        if stream.read(132)[128:] == b"DICM":
-            return _dicom
+    if is_dicom(path):
+        return _dicom
     raise Unreadable("file", "another format", "not a PNG, JPEG, TIFF, DICOM, NIfTI, NPZ or HDF5 file")
 
 
