@@ -74,10 +74,10 @@ class Refuses:
 
 
 class Deadly:
-    """A reader in whose decoder the file :data:`DEADLY` ends the process."""
+    """A reader in whose decoder the file :data:`DEADLY` ends the process, or does another ``harm``."""
 
-    def __init__(self, reader):
-        self.reader = reader
+    def __init__(self, reader, harm="segfault"):
+        self.reader, self.harm = reader, harm
 
     def __call__(self, source):
-        return ctypes.string_at(0) if source.path == DEADLY else self.reader(source)
+        return work(self.harm) if source.path == DEADLY else self.reader(source)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pydicom
 from PIL import Image
@@ -32,6 +33,12 @@ def picture(seed=0, size=(8, 8), dtype=np.uint8):
 def write_pictures(root: Path, n=3, suffix="png"):
     for i in range(n):
         Image.fromarray(picture(i)).save(root / f"im{i}.{suffix}")
+
+
+def write_hdf5(path: Path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, compression="gzip")
 
 
 def write_dicom(path: Path, pixels, photometric="MONOCHROME2", slope=2.0, intercept=-50.0, bits=16):

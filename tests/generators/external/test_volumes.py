@@ -1,4 +1,4 @@
-"""External NIfTI sets pass the cohort's policy: its window, its spacing, and its shape where images are volumes."""
+"""External volumes pass the cohort's policy: its window, its spacing, and its shape where images are volumes."""
 
 import nibabel as nib
 import numpy as np
@@ -7,10 +7,15 @@ import pytest
 from synthassay.cohorts.intensity import make_policy
 from synthassay.cohorts.specs import LabelSpec, NiftiSpec, SliceSpec, WindowSpec
 from synthassay.errors import UserError
-from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.external.fitting import Wanted, fitted
+from synthassay.generators.external.items import Item, rows_of
+from synthassay.generators.external.readers import read_planes
+from synthassay.generators.external.specs import ExternalColumns, ExternalSpec
 from synthassay.records import ImageSet
+from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
-from tests.generators.external.made_up import load, write_pictures
+from tests.generators.external.made_up import load, write_hdf5, write_pictures
+from tests.scans.dicom_files import save_dicom, uid
 
 SHAPE = (8, 10, 12)  # slices, rows, columns
 
@@ -64,12 +69,10 @@ def test_volumes_of_another_shape_are_cropped_and_padded_only_on_request(tmp_pat
 
 
 def test_the_spacing_is_that_of_the_cohort_where_resizing_is_allowed(tmp_path, cohort):
-    policy, like = cohort(volume=VolumeSpec(shape=SHAPE, spacing_mm=1.0))
-    coarse = nib.Nifti1Image(hounsfield(0, (6, 5, 4)), np.diag([2.0, 2, 2, 1]))
-    nib.save(coarse, tmp_path / "a.nii")
-    images, _ = load(tmp_path, ExternalSpec(resize=True), like, policy)
-    content = images.pixels[0, 0] > 0
-    assert [int(content.any(axis).sum()) >= 50 for axis in range(3)] == [True] * 3  # it fills the box, not an eighth
+    policy, _ = cohort(volume=VolumeSpec(shape=SHAPE, spacing_mm=1.0))
+    nib.save(nib.Nifti1Image(hounsfield(0, (6, 5, 4)), np.diag([2.0, 2, 2, 1])), tmp_path / "a.nii")
+    (volume,) = read_planes(tmp_path, Item("a.nii"), ExternalSpec(resize=True), policy)
+    assert volume.shape == (1, 7, 9, 11)
 
 
 def test_slices_of_an_external_volume_are_those_of_the_cohort(tmp_path, cohort):
@@ -80,3 +83,71 @@ def test_slices_of_an_external_volume_are_those_of_the_cohort(tmp_path, cohort):
     assert len(images) == 3
     scaled = np.rint((values[:, 1].T[::-1, ::-1].astype(np.float64) + 1350) / 1500 * 65535)
     assert np.array_equal(images.pixels[1, 0], scaled.astype(np.uint16))
+
+
+PLACED = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1], "SliceThickness": 2}
+
+
+def write_series(root, seed, **tags):
+    """A series whose files are named in the order of nothing; returns its slices ``[d, h, w]`` from the feet up."""
+    slices = np.random.default_rng(seed).integers(0, 1500, SHAPE).astype(np.uint16)
+    for number, place in enumerate(np.random.default_rng(seed).permutation(len(slices))):
+        tags |= {"SeriesInstanceUID": uid("series", seed), "ImagePositionPatient": [0, 0, 2 * int(place)]}
+        save_dicom(root / f"{seed}-{number}.dcm", slices[place], **PLACED, **tags)
+    return slices
+
+
+def in_window(hounsfield_units):
+    return np.rint(np.clip((hounsfield_units.astype(np.float64) + 1350) / 1500, 0, 1) * 65535).astype(np.uint16)
+
+
+def test_dicom_series_become_volumes_and_what_is_no_volume_says_why(tmp_path, cohort):
+    policy, like = cohort()
+    wanted = [in_window(write_series(tmp_path, seed)) for seed in range(2)]
+    save_dicom(tmp_path / "single.dcm", np.zeros(SHAPE[1:], np.uint16), SeriesInstanceUID=uid("other"),
+               ImagePositionPatient=[0, 0, 0], **PLACED)  # fmt: skip
+    (tmp_path / "notes.txt").write_text("not an image")
+    images, refused = load(tmp_path, ExternalSpec(), like, policy)
+    assert np.array_equal(images.pixels[:, 0], wanted)
+    assert len(set(images.patients.tolist())) == 2
+    assert [(row.path, row.reason) for row in refused] == [
+        ("notes.txt", "not a PNG, JPEG, TIFF, DICOM, NIfTI, NPZ or HDF5 file"),
+        ("single.dcm", "a single slice is no volume"),
+    ]
+
+
+def test_any_file_of_a_series_names_its_volume_in_the_table(tmp_path, cohort):
+    policy, like = cohort()
+    for seed in range(2):
+        write_series(tmp_path, seed)
+    (tmp_path / "labels.csv").write_text("path,site\n1-5.dcm,North\n")
+    spec = ExternalSpec(table="labels.csv", columns=ExternalColumns(label=None, site="site"))
+    images, refused = load(tmp_path, spec, like, policy)
+    assert images.groups["site"].tolist() == ["North"]
+    assert [row.path for row in refused] == [f"0-{number}.dcm" for number in range(8)]
+    (tmp_path / "labels.csv").write_text("path,site\n1-5.dcm,North\n1-6.dcm,South\n")
+    with pytest.raises(UserError, match="different things about files of one volume"):
+        load(tmp_path, spec, like, policy)
+
+
+@pytest.mark.parametrize("channel", [(), (0,), (3,)])
+def test_rows_of_array_files_are_volumes(tmp_path, cohort, channel):
+    policy, like = cohort()
+    values = np.random.default_rng(0).integers(-1350, 151, (3, *SHAPE)).astype(np.int16)
+    stored = np.expand_dims(values, [axis + 1 for axis in channel])
+    np.savez_compressed(tmp_path / "a.npz", images=stored)
+    images, _ = load(tmp_path, ExternalSpec(), like, policy)
+    assert np.array_equal(images.pixels[:, 0], in_window(values))
+    assert len(set(images.patients.tolist())) == 3
+
+
+def test_array_volumes_do_not_say_their_spacing(tmp_path, cohort):
+    write_hdf5(tmp_path / "a.h5", images=np.full((2, 10, 12, 14), 255, np.uint8))
+    policy, like = cohort(volume=VolumeSpec(shape=SHAPE, spacing_mm=1.0))
+    item, resize = rows_of(tmp_path, "a.h5", ExternalSpec(), volumes=True)[1], ExternalSpec(resize=True)
+    with pytest.raises(Unreadable, match=r"array files do not say theirs; set generator\.resize=false"):
+        read_planes(tmp_path, item, resize, policy)
+    policy, _ = cohort()
+    (volume,) = read_planes(tmp_path, item, resize, policy)
+    wanted = Wanted(like.pixels.shape[1:], like.pixels.dtype)
+    assert (fitted(volume, item.path, resize, wanted, policy) == np.full((1, *SHAPE), 65535)).all()
