@@ -34,13 +34,13 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
-from synthassay.cohorts.parallel import Pool
 from synthassay.cohorts.reading import read_headers, read_pixels
 from synthassay.cohorts.specs import DicomSpec, LabelSpec
 from synthassay.records import SilentProgress
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.nifti.volume import open_file, read_volume
+from synthassay.scans.pool import Pool
 from synthassay.specs import Resources
 
 nib: Any = nibabel  # its stubs are partial

@@ -17,7 +17,7 @@ import torch
 from synthassay.errors import UserError
 from synthassay.generators.ddpm import DdpmFamily
 from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, DdpmSpec, EdmSpec, FlowSpec
-from synthassay.generators.diffusion.specs import SamplingSpec
+from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, SamplingSpec
 from synthassay.generators.edm import EdmFamily
 from synthassay.generators.family import Family
 from synthassay.generators.flow import FlowFamily

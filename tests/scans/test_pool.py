@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.parallel import CRASH, MEMORY, TIME, Pool, worker_count
 from synthassay.errors import UserError
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import CRASH, MEMORY, TIME, Pool, worker_count
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -85,7 +85,7 @@ def test_what_the_work_raises_is_raised_here():
 
 
 def test_a_process_that_cannot_start_is_explained(monkeypatch):
-    monkeypatch.setattr("synthassay.cohorts.parallel._serve", os.abort)
+    monkeypatch.setattr("synthassay.scans.pool._serve", os.abort)
     with pytest.raises(UserError, match="could not start"):
         answers([1])
 
@@ -104,7 +104,7 @@ def test_workers_end_when_the_main_process_is_killed(tmp_path):
 import sys
 sys.path.append({str(Path(__file__).parent)!r})
 import hostile
-from synthassay.cohorts.parallel import Pool
+from synthassay.scans.pool import Pool
 from synthassay.scans.limits import LimitSpec
 for _, pid in Pool(hostile.who, 1, LimitSpec(seconds=60)).answers([0, 30]):
     print(pid, flush=True)

@@ -3,12 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.discovery import CLOSED, discover, selected, source_fingerprint
 from synthassay.errors import UserError
+from synthassay.records import Quarantined
+from synthassay.scans.discovery import CLOSED, OUTSIDE, discover
+
+
+def found(root: Path) -> tuple[list[str], list[Quarantined]]:
+    return discover(root, "cohort.root")
 
 
 def reasons(root: Path) -> dict[str, str]:
-    return {row.path: row.reason for row in discover(root)[1]}
+    return {row.path: row.reason for row in found(root)[1]}
 
 
 @pytest.fixture
@@ -21,15 +26,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_paths_are_relative_and_sorted(root):
-    assert discover(root)[0] == ["a.png", "b/1.png"]
+    assert found(root)[0] == ["a.png", "b/1.png"]
 
 
 def test_a_link_out_of_the_root_is_refused(root, tmp_path):
     (tmp_path / "secret.png").write_bytes(b"secret")
     (root / "link.png").symlink_to(tmp_path / "secret.png")
     (root / "folder").symlink_to(tmp_path)
-    assert discover(root)[0] == ["a.png", "b/1.png"]
-    assert reasons(root) == dict.fromkeys(["folder", "link.png"], "the link leads out of the cohort's folder")
+    assert found(root)[0] == ["a.png", "b/1.png"]
+    assert reasons(root) == dict.fromkeys(["folder", "link.png"], OUTSIDE)
 
 
 def test_links_inside_the_root_are_read_once_and_broken_ones_never(root):
@@ -39,14 +44,14 @@ def test_links_inside_the_root_are_read_once_and_broken_ones_never(root):
     (root / "d.png").symlink_to(root / "a.png")
     (root / "e.png").symlink_to(root / "nowhere")
     (root / "loop.png").symlink_to(root / "loop.png")
-    assert discover(root)[0] == ["a.png", "b/1.png", "c.png"]
+    assert found(root)[0] == ["a.png", "b/1.png", "c.png"]
     assert set(reasons(root)) == {".store", "d.png", "e.png", "loop.png"}
 
 
 def test_special_files_and_undecodable_names_are_refused(root):
     os.mkfifo(root / "pipe.png")
     (Path(os.fsdecode(os.fsencode(root) + b"/\xff.png"))).write_bytes(b"x")
-    assert discover(root)[0] == ["a.png", "b/1.png"]
+    assert found(root)[0] == ["a.png", "b/1.png"]
     assert reasons(root) == {"pipe.png": "not a regular file", "?.png": "the name is not valid UTF-8"}
 
 
@@ -59,8 +64,8 @@ def test_a_folder_that_cannot_be_listed_is_counted_and_the_rest_is_found(root, m
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)  # root, as whom tests may run, may list every folder
-    assert discover(root)[0] == ["a.png"]
-    assert [(row.path, row.field, row.found) for row in discover(root)[1]] == [("b", "folder", "Permission denied")]
+    assert found(root)[0] == ["a.png"]
+    assert [(row.path, row.field, row.found) for row in found(root)[1]] == [("b", "folder", "Permission denied")]
     assert reasons(root) == {"b": CLOSED}
 
 
@@ -70,14 +75,14 @@ def test_a_root_that_cannot_be_listed_is_a_users_mistake(root, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UserError, match="cannot be read: Permission denied"):
-        discover(root)
+        found(root)
 
 
 def test_links_in_a_circle_end(root):
     (root / "b" / "up").symlink_to(root)
     (root / "there").symlink_to(root / "back")
     (root / "back").symlink_to(root / "there")
-    assert discover(root)[0] == ["a.png", "b/1.png"]
+    assert found(root)[0] == ["a.png", "b/1.png"]
     assert reasons(root) == {
         "b/up": "a link to a folder is not followed", "there": "the link leads nowhere",
         "back": "the link leads nowhere",
@@ -92,29 +97,11 @@ def test_a_tree_deeper_than_a_path_may_be_long_ends(root):
         os.close(here)
         here = step
     os.close(here)
-    found, refused = discover(root)
-    assert found == ["a.png", "b/1.png"]
+    paths, refused = found(root)
+    assert paths == ["a.png", "b/1.png"]
     assert [(row.found, row.reason) for row in refused] == [("File name too long", CLOSED)]
 
 
-def test_patterns_select_paths(scans):
-    spec = scans.images_spec(include=("*.png", "*.jpg"), exclude=("derived/*",))
-    assert [selected(path, spec) for path in ("a/b.png", "derived/a/b.png", "a.txt")] == [True, False, False]
-
-
-def test_fingerprint_changes_with_size_time_and_table_only(root, scans):
-    spec = scans.images_spec()
-    (root / "table.csv").write_text("path\n")
-    before = source_fingerprint(spec, root)
-    assert source_fingerprint(spec, root) == before
-    os.utime(root / "a.png", ns=(1, 1))
-    touched = source_fingerprint(spec, root)
-    (root / "table.csv").write_text("path,label\n")
-    assert len({before, touched, source_fingerprint(spec, root)}) == 3
-
-
-def test_a_missing_root_or_table_is_a_users_mistake(root, scans):
-    with pytest.raises(UserError, match="not a folder"):
-        source_fingerprint(scans.images_spec(), root / "nowhere")
-    with pytest.raises(UserError, match=r"table\.csv does not exist"):
-        source_fingerprint(scans.images_spec(), root)
+def test_a_root_that_is_no_folder_is_named_with_its_setting(root):
+    with pytest.raises(UserError, match=r"generator\.root=.* is not a folder"):
+        discover(root / "a.png", "generator.root")

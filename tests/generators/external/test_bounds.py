@@ -1,29 +1,27 @@
 """External sets are untrusted: what a folder and its table may make the reader do has bounds."""
 
-import nibabel as nib
-import numpy as np
 import pytest
 from PIL import Image
 
 from synthassay.errors import UserError
-from synthassay.generators import external_readers
-from synthassay.generators.external import external_fingerprint
-from synthassay.generators.external_specs import ExternalColumns, ExternalSpec
-from tests.generators.external_sets import TABLE, load, refused, write_pictures
+from synthassay.generators.external.sets import external_fingerprint
+from synthassay.generators.external.specs import ExternalColumns, ExternalSpec
+from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import MEMORY
+from tests.generators.external.made_up import TABLE, load, refused, write_pictures
 
 
 def test_pages_of_a_tiff_are_counted_one_by_one_at_their_own_size(tmp_path):
     write_pictures(tmp_path, 1)
     pages = [Image.new("L", (2, 2)), *(Image.new("L", (8, 8)) for _ in range(3))]
     pages[0].save(tmp_path / "z.tif", save_all=True, append_images=pages[1:])
-    assert refused(tmp_path, max_values=100).found == "132 values"
+    assert refused(tmp_path, limits=LimitSpec(voxels=100)).found == "132 values"
 
 
-def test_a_file_that_the_memory_cannot_hold_is_quarantined(tmp_path, monkeypatch):
+def test_a_file_that_the_memory_cannot_hold_is_quarantined(tmp_path):
     write_pictures(tmp_path, 1)
-    nib.save(nib.Nifti1Image(np.zeros((8, 8, 2), np.float32), np.eye(4)), tmp_path / "z.nii")
-    monkeypatch.setattr(external_readers, "read_volume", lambda *_: (_ for _ in ()).throw(MemoryError))
-    assert refused(tmp_path).reason == "too large for this machine's memory"
+    Image.new("L", (9000, 9000)).save(tmp_path / "z.png")  # 309 MiB in float32
+    assert refused(tmp_path, limits=LimitSpec(memory_mib=256)).reason == MEMORY
 
 
 def test_a_table_lies_in_the_root_or_at_an_absolute_path(tmp_path):

@@ -4,31 +4,30 @@ import errno
 import hashlib
 import os
 import stat
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from pathlib import Path
 
-from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.tables import table_paths, without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 
-OUTSIDE = "the link leads out of the cohort's folder"
+OUTSIDE = "the link leads out of the folder"
 CLOSED = "it cannot be looked at, so what it holds is not known"
 NOWHERE = ("broken link", "the link leads nowhere")
 
 
-def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
+def discover(root: Path, setting: str) -> tuple[list[str], list[Quarantined]]:
     """Paths of all files under ``root``, relative with ``/``, sorted; and what is not a file that may be read.
 
     Links to files inside the root are followed (the layout of datalad), once per target; links to folders are not.
-    A folder that cannot be listed is one row of the second list: nobody knows how many scans it holds.
+    A folder that cannot be listed is one row of the second list: nobody knows how many scans it holds. ``setting``
+    gave the root, and is named where it is no folder.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder.\nGive the folder that holds the scans with cohort.root=DIR.")
+        raise UserError(f"{setting}={root} is not a folder.\nGive the folder that holds the images.")
     inside = root.resolve()
     found: list[str] = []
     refused: list[Quarantined] = []
-    _list_root(root)
+    _list_root(root, setting)
     closed_folders: list[OSError] = []
     for folder, folders, files in os.walk(root, followlinks=False, onerror=closed_folders.append):
         closed = set()
@@ -46,12 +45,12 @@ def discover(root: Path) -> tuple[list[str], list[Quarantined]]:
     return _without_doubles(root, sorted(found), refused)
 
 
-def _list_root(root: Path) -> None:
+def _list_root(root: Path, setting: str) -> None:
     try:
         os.scandir(root).close()
     except OSError as error:
-        raise UserError(f"the cohort's folder cannot be read: {error.strerror}.\n"
-                        f"Make {root} readable for you, with its subfolders.") from error  # fmt: skip
+        raise UserError(f"{setting}={root} cannot be read: {error.strerror}.\n"
+                        "Make the folder readable for you, with its subfolders.") from error  # fmt: skip
 
 
 def _closed(root: Path, error: OSError) -> Quarantined:
@@ -106,26 +105,19 @@ def _without_doubles(root: Path, found: list[str], refused: list[Quarantined]) -
     return found, sorted(refused, key=lambda row: row.path)
 
 
-def selected(path: str, spec: CohortSpec) -> bool:
-    """Whether ``include`` and ``exclude`` let a path through; ``*`` also matches ``/``."""
+def fingerprint(root: Path, setting: str, tables: Iterable[tuple[str, Path]] = ()) -> str:
+    """sha256 (hex) over path, size and modification time of every file under ``root``, and of tables by their names.
 
-    def matches(patterns: tuple[str, ...]) -> bool:
-        return any(fnmatchcase(path, pattern) for pattern in patterns)
-
-    return matches(spec.include) and not matches(spec.exclude)
-
-
-def source_fingerprint(spec: CohortSpec, root: Path) -> str:
-    """sha256 (hex) over path, size and modification time of every file under ``root`` and of the table.
-
-    Cheap: nothing is opened. Raises :class:`UserError` where the root or the table is missing.
+    Cheap: nothing is opened. Raises :class:`UserError` where the root is missing.
     """
     digest = hashlib.sha256()
-    for path in discover(root)[0]:
-        status = (root / path).stat()
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    for name, table in without_absent_participants(spec, root).tables.items():
-        for file in table_paths(table, root):
-            status = file.stat()
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    for path in discover(root, setting)[0]:
+        digest.update(f"{path}\0{_stamp(root / path)}\n".encode("utf-8", "surrogateescape"))
+    for name, file in tables:
+        digest.update(f"{name}\0{_stamp(file)}".encode())
     return digest.hexdigest()
+
+
+def _stamp(file: Path) -> str:
+    status = file.stat()
+    return f"{status.st_size}\0{status.st_mtime_ns}"

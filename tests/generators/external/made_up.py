@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from synthassay.generators.external import load_external
-from synthassay.generators.external_specs import ExternalSpec
-from synthassay.records import ImageSet
+from synthassay.generators.external.sets import load_external
+from synthassay.generators.external.specs import ExternalSpec
+from synthassay.records import ImageSet, SilentProgress
+from synthassay.specs import Resources
 
 POLICY = {"mode": "fixed", "low": 100.0, "high": 300.0, "percentiles": None, "fit": "crop"}
 TABLE = ExternalSpec(table="labels.csv")
@@ -33,6 +35,12 @@ def write_pictures(root: Path, n=3, suffix="png"):
         Image.fromarray(picture(i)).save(root / f"im{i}.{suffix}")
 
 
+def write_hdf5(path: Path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, compression="gzip")
+
+
 def write_dicom(path: Path, pixels, photometric="MONOCHROME2", slope=2.0, intercept=-50.0, bits=16):
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -53,8 +61,9 @@ def write_dicom(path: Path, pixels, photometric="MONOCHROME2", slope=2.0, interc
     dataset.save_as(path, enforce_file_format=True)
 
 
-def load(root, spec=None, shape=None, policy=POLICY):
-    return load_external(spec or ExternalSpec(), root, like=shape or like(), policy=policy)
+def load(root, spec=None, shape=None, policy=POLICY, workers=1):
+    return load_external(spec or ExternalSpec(), root, like=shape or like(), policy=policy,
+                         resources=Resources(workers=workers), progress=SilentProgress())  # fmt: skip
 
 
 def windowed(values):

@@ -34,12 +34,13 @@ SECONDS_TO_END = 10
 AHEAD = 64  # items that a worker holds, so that it never waits for the next one
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST_KEPT, MOST_KEPT = 32 << 20, 256 << 20  # bytes of one array, which can be no more, and of all that is unused
-MEMORY = "reading it took more memory than cohort.limits.memory_mib, or than there is"
+MEMORY = "reading it took more memory than limits.memory_mib, or than there is"
 CRASH = "reading it crashed a decoder, as damaged data can"
-TIME = "reading it took longer than cohort.limits.seconds"
+TIME = "reading it took longer than limits.seconds"
+
+FAULT = "a fault of the reader on this file; please report it"
 
 _FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(["synthassay.cohorts.reading"])
 
 
 def worker_count(resources: Resources) -> int:
@@ -61,6 +62,9 @@ class Pool(Generic[T, R]):
     work: Callable[[T], R]
     workers: int
     limits: LimitSpec
+
+    def __post_init__(self) -> None:
+        _FORKS.set_forkserver_preload([self.work.__module__])  # of the first pool: the server has started by the next
 
     def answers(self, items: Sequence[T]) -> Iterator[tuple[int, R | Unreadable]]:
         """Index and answer of every item, as they come; :class:`Unreadable` for one at which its worker ended.
@@ -95,6 +99,19 @@ class Pool(Generic[T, R]):
         finally:
             for worker in crew:
                 worker.stop()
+
+
+def explained(error: BaseException) -> Unreadable:
+    """Why a file is not used. Nothing that one file can do may end the reading of the others."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    if isinstance(error, Unreadable):
+        return error
+    if isinstance(error, MemoryError):
+        return Unreadable("file", "too large", MEMORY)
+    if isinstance(error, OSError):
+        return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
+    return Unreadable("file", type(error).__name__, FAULT)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from synthassay.cohorts.parallel import restart_clock
+from synthassay.scans.pool import restart_clock
 from synthassay.scans.unreadable import Unreadable
 
 DEADLY = "png/003.png"
@@ -74,10 +74,10 @@ class Refuses:
 
 
 class Deadly:
-    """A reader in whose decoder the file :data:`DEADLY` ends the process."""
+    """A reader in whose decoder the file :data:`DEADLY` ends the process, or does another ``harm``."""
 
-    def __init__(self, reader):
-        self.reader = reader
+    def __init__(self, reader, harm="segfault"):
+        self.reader, self.harm = reader, harm
 
     def __call__(self, source):
-        return ctypes.string_at(0) if source.path == DEADLY else self.reader(source)
+        return work(self.harm) if source.path == DEADLY else self.reader(source)
