@@ -92,7 +92,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.stack is not None:
         return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
-    planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    planes = read_planes(content, spec.limits, spec.units, spec.window.mode == "header", source.slices)
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
 
 

@@ -1,6 +1,7 @@
 """From the arrays of one file to square images of one size."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,11 +21,7 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
     """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
     if not sum(plane.values.size for plane in planes):
         raise Unreadable("size", "0 pixels", "not an image: it has no pixels")
-    for plane in planes:
-        if not np.isfinite(plane.values).all():
-            bad = int((~np.isfinite(plane.values)).sum())
-            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
-    lowest = min(float(plane.values.min()) for plane in planes)
+    lowest = min(_lowest(plane.values) for plane in planes)
     low, high = (0.0, 1.0)
     if spec.window.mode == "scan":
         low, high = scan_window([plane.values for plane in planes], spec.window.low, spec.window.high)
@@ -35,8 +32,19 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
         square = _channels((plane.values - low) / (high - low) if (low, high) != (0.0, 1.0) else plane.values, spec)
         resized = resize(fit(square, spec.fit, (lowest - low) / (high - low)), spec.size)
         pixels.append(resized)
-        described.append(_described(plane, float((grey > background).mean()), resized, spec))
+        described.append(_described(plane, np.count_nonzero(grey > background) / grey.size, resized, spec))
     return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256, carried=_burned_in(planes, spec))
+
+
+def _lowest(values: FloatArray) -> float:
+    """The least value. Raises :class:`Unreadable` where some are no numbers."""
+    if not values.size:
+        return math.inf
+    extremes = float(values.min()), float(values.max())  # NaN if any value is
+    if not all(map(math.isfinite, extremes)):
+        bad = int((~np.isfinite(values)).sum())
+        raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
+    return extremes[0]
 
 
 def _burned_in(planes: Sequence[RawPlane], spec: CohortSpec) -> Findings:
@@ -82,7 +90,7 @@ def digest(image: FloatArray) -> str:
 def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:
     """``[c, h, w]`` with the cohort's number of channels."""
     if values.ndim == 2:
-        return np.repeat(values[None], spec.channels, axis=0)
+        return values[None] if spec.channels == 1 else np.repeat(values[None], spec.channels, axis=0)
     return np.moveaxis(values, 2, 0) if spec.channels == 3 else (values @ LUMA)[None]
 
 

@@ -25,17 +25,19 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def read_planes(
-    content: bytes, limits: LimitSpec, units: Units = "rescaled", header_window: bool = False
-) -> list[RawPlane]:
+    content: bytes, limits: LimitSpec, units: Units = "rescaled", header_window: bool = False,
+    known: Sequence[SliceFacts] = (),
+) -> list[RawPlane]:  # fmt: skip
     """All frames of one file's bytes (of a mosaic, its tiles): grey in ``units``, MONOCHROME1 inverted, RGB 0 to 255.
 
     ``header_window``: grey in [0, 1] by the window of the header instead, colour in [0, 1]. Overlays are not burnt in.
+    ``known`` are the facts of its slices where its header was read before (:func:`slice_facts`).
     Raises :class:`Unreadable` for what holds no image, is over ``limits``, or is damaged.
     """
     dataset = open_content(content, limits)
     with guarded("PixelData", DAMAGED):
         check_shape(dataset, limits)
-        facts = slice_facts(dataset)
+        facts = known or slice_facts(dataset)
         layout = mosaic_of(dataset) if is_mosaic(dataset) else None
         planes: list[RawPlane] = []
         for index, frame in enumerate(stored_frames(dataset, limits)):
