@@ -27,14 +27,16 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import imagecodecs
 import nibabel
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_rescale
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless, generate_uid
 
 from synthassay.cohorts.parallel import Pool
 from synthassay.cohorts.reading import read_headers, read_pixels
@@ -54,7 +56,7 @@ Scan = tuple[Path, tuple[SliceFacts, ...]]
 LIMITS = LimitSpec()
 SPEC = DicomSpec(name="ingest", size=64, label=LabelSpec(source="none"))
 SYNTAXES = {"raw": None, "RLE": RLELossless, "JPEG-LS": JPEGLSLossless, "JPEG 2000": JPEG2000Lossless,
-            "JPEG Lossless": "gdcm"}  # fmt: skip
+            "JPEG Lossless": JPEGLosslessSV1}  # fmt: skip
 REPEATS = {"raw": 25, "RLE": 25, "JPEG-LS": 8, "JPEG 2000": 2, "JPEG Lossless": 8}  # some seconds of each
 TAGS = ["PatientID", "SeriesInstanceUID", "Modality", "Rows", "Columns"]
 SIDES = ("images/s | on one core | ours, images/s | ours over {0}, by the clock | over {0} on one core, by the clock "
@@ -84,32 +86,12 @@ def write_dicom(path: Path, pixels: Array, syntax: str | None) -> None:
     dataset["PixelData"].VR = "OW"
     dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
-    if syntax not in (None, "gdcm"):
+    if syntax == JPEGLosslessSV1:  # which pydicom does not write
+        dataset.PixelData = encapsulate([imagecodecs.jpeg8_encode(pixels.view(np.uint16), lossless=True, predictor=1)])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = syntax
+    elif syntax is not None:
         dataset.compress(syntax, generate_instance_uid=False)
-    dataset.save_as(path)
-    if syntax == "gdcm":
-        compress_lossless(path)
-
-
-def compress_lossless(path: Path) -> None:
-    """JPEG Lossless, first-order prediction, by gdcm in place; the header stays, which gdcm would rewrite."""
-    import gdcm
-
-    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    dataset = pydicom.dcmread(path)
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    writer.SetFileName(str(path))
-    assert writer.Write()
-    packed = pydicom.dcmread(path)
-    dataset.PixelData = packed.PixelData
-    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
-    dataset.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
     dataset.save_as(path)
 
 
@@ -377,7 +359,7 @@ def introduce() -> None:
     """What was run, on what."""
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("pydicom", "pylibjpeg-openjpeg", "pyjpegls",
-                         "python-gdcm", "nibabel", "isal", "numpy", "torch"))  # fmt: skip
+                         "python-gdcm", "imagecodecs", "nibabel", "isal", "numpy", "torch"))  # fmt: skip
     print(f"# Reading beside pydicom and nibabel\n\n`{' '.join(['python', *map(os.path.basename, sys.argv)])}` at "
           f"revision {revision.stdout.strip()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
           f"load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, {packages}.\n"

@@ -50,7 +50,7 @@ def _rescaled(dataset: Any, frame: NDArray[Any], index: int, rescale: Rescale = 
 
 
 def _in_single(frame: NDArray[Any], transform: Any) -> NDArray[Any]:
-    """The same values as in double precision, a third of the time: of integers that float32 holds nothing is rounded."""
+    """What double precision gives, in a third of the time where all values are integers that float32 holds."""
     slope, intercept = (transform.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
     if frame.dtype.kind not in "iu" or not _is_whole(slope) or not _is_whole(intercept):
         return apply_rescale(frame, transform)
