@@ -37,8 +37,8 @@ def decode_frame(src: bytes, runner: Any) -> NDArray[Any]:
     samples = runner.samples_per_pixel
     shape = (runner.rows, runner.columns) if samples == 1 else (runner.rows, runner.columns, samples)
     frame = np.empty(shape, f"u{runner.bits_allocated // 8}")  # no more than the header says is decoded
-    colour = {} if samples == 1 else {"colorspace": "rgb", "outcolorspace": "rgb"}  # as it is written; pydicom converts
-    imagecodecs.jpeg8_decode(src, out=frame, **colour)
+    space = None if samples == 1 else "rgb"  # colour as it is written: pydicom converts it
+    imagecodecs.jpeg8_decode(src, colorspace=space, outcolorspace=space, out=frame)
     if samples > 1:
         runner.set_option("planar_configuration", 0)
     return frame
