@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from torch import Tensor, nn
 
 WIDTHS = (0.05, 0.10)  # σ_rel of the averages to keep: a fit reaches from about the one to beyond the other
@@ -19,20 +20,19 @@ _WIDEST = 0.28  # γ = 0, the plain mean, has σ_rel = 12^(−1/2) = 0.289
 
 
 def exponent(sigma_rel: float) -> float:
-    """γ of the profile with deviation ``sigma_rel`` · t, which is (γ+1)^(1/2)·(γ+2)^(−1)·(γ+3)^(−1/2) (equation 123)."""
+    """γ of the profile of relative width ``sigma_rel``; the inverse of :func:`relative_width`."""
     if not 0 < sigma_rel <= _WIDEST:
         raise ValueError(f"sigma_rel={sigma_rel} must be above 0 and at most {_WIDEST}")
-    inverse = sigma_rel**-2
-    return float(np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse]).real.max())
+    return float(brentq(lambda gamma: relative_width(gamma) - sigma_rel, 0.0, 1 / sigma_rel))  # σ_rel < 1/(γ + 2)
 
 
 def relative_width(gamma: float) -> float:
-    """The relative width of the profile with exponent ``gamma``; the inverse of :func:`exponent`."""
+    """σ_rel = (γ + 1)^(1/2)·(γ + 2)^(−1)·(γ + 3)^(−1/2), the profile's deviation over t (equation 123)."""
     return float((gamma + 1) ** 0.5 / ((gamma + 2) * (gamma + 3) ** 0.5))
 
 
 def power_decay(gamma: float, step: int) -> float:
-    """β_γ(t) = (1 − 1/t)^(γ + 1) at ``step`` t, from 1 (equation 127). At step 1 it is 0: nothing of the start stays."""
+    """β_γ(t) = (1 − 1/t)^(γ + 1) at ``step`` t, from 1 (equation 127). β(1) = 0: nothing of the start stays."""
     return float((1 - 1 / step) ** (gamma + 1))
 
 
@@ -64,8 +64,8 @@ class Profile(NamedTuple):
 def reconstruction_weights(snapshots: Sequence[Profile], wanted: Profile) -> NDArray[np.float64]:
     """``[n]`` weights, summing to 1, whose sum of ``snapshots`` has the profile nearest to ``wanted`` (algorithm 3).
 
-    Least squares over continuous profiles, in float64. The sum is a constraint here (in the paper it is what a good
-    fit gives), so that weights that did not move during training are returned as they are.
+    Least squares over continuous profiles, in float64. The sum is a constraint of the fit, so that weights that did
+    not move during training are returned as they are. (The authors' code divides the free fit by its sum.)
     """
     if len(set(snapshots)) != len(snapshots):
         raise ValueError("a snapshot is given twice")
@@ -85,7 +85,7 @@ def reconstruction_weights(snapshots: Sequence[Profile], wanted: Profile) -> NDA
 def _inner_products(left: Sequence[Profile], right: Sequence[Profile]) -> NDArray[np.float64]:
     """∫ p_i·q_j dτ of two sets of profiles: (γ_i+1)(γ_j+1) / (γ_i+γ_j+1) · (s/l)^γ / l, s, l the earlier, later end.
 
-    γ belongs to the later one (equation 150).
+    γ belongs to the later one (equation 151).
     """
     a = np.array([profile.step for profile in left], dtype=np.float64)[:, None]
     b = np.array([profile.step for profile in right], dtype=np.float64)[None, :]

@@ -1,5 +1,7 @@
 """Learning rates over a training."""
 
+import math
+
 
 def inverse_square_root(reference: float, step: int, *, constant_steps: int, warmup_steps: int) -> float:
     """EDM2's rate at ``step`` (from 0): a linear warm-up, ``reference``, then reference / √(t / constant_steps).
@@ -10,4 +12,4 @@ def inverse_square_root(reference: float, step: int, *, constant_steps: int, war
     done = step + 1
     warm = min(1.0, done / warmup_steps) if warmup_steps else 1.0
     decay = max(1.0, done / constant_steps) if constant_steps else 1.0
-    return reference * warm / decay**0.5
+    return reference * warm / math.sqrt(decay)

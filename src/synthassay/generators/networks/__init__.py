@@ -1,0 +1,1 @@
+"""Networks of the generators: maps of tensors, without losses, samplers or files."""

@@ -35,8 +35,11 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """A residual block; the embedding scales the channels between its two convolutions."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, dims: int, *, encoder: bool, head_channels: int | None,
-                 resample: Resample = "keep") -> None:  # fmt: skip
+    def __init__(
+        self, inputs: int, outputs: int, embedding: int, dims: int, *,
+        encoder: bool, head_channels: int | None, resample: Resample = "keep",
+    ) -> None:  # fmt: skip
+        """``head_channels`` None: without attention."""
         super().__init__()
         self.encoder, self.resample = encoder, resample
         self.scale = UnitConv(embedding, outputs)
@@ -60,7 +63,8 @@ class Block(nn.Module):
     def _resampled(self, x: Tensor) -> Tensor:
         match self.resample:
             case "down":
-                return functional.avg_pool2d(x, 2) if x.ndim == 4 else functional.avg_pool3d(x, 2)
+                smaller = functional.avg_pool2d(x, 2) if x.ndim == 4 else functional.avg_pool3d(x, 2)
+                return smaller.to(x.dtype)  # a CPU's autocast pools volumes in float32
             case "up":
                 return functional.interpolate(x, scale_factor=2.0, mode="nearest")
             case _:

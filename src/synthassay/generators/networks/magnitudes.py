@@ -22,7 +22,8 @@ def normalised(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=wide)
     magnitude = norm * math.sqrt(norm.numel() / x.numel())
-    return x / magnitude.clamp_min(_SMALLEST).to(x.dtype)
+    unit: Tensor = x / magnitude.clamp_min(_SMALLEST).to(x.dtype)
+    return unit
 
 
 def mp_silu(x: Tensor) -> Tensor:

@@ -24,7 +24,9 @@ class MagnitudePreservingSpec(Spec):
             raise ValueError(f"channels has {levels} levels, res_blocks {len(self.res_blocks)} and attention "
                              f"{len(self.attention)}; give each the same number")  # fmt: skip
         if min(self.channels) < 1 or min(self.res_blocks) < 1:
-            raise ValueError(f"channels={list(self.channels)} and res_blocks={list(self.res_blocks)} must be at least 1")
+            raise ValueError(
+                f"channels={list(self.channels)} and res_blocks={list(self.res_blocks)} must be at least 1"
+            )
         attending = [*self.attention[:-1], True]  # the middle block, at the last level, always attends
         heads = [width for width, attends in zip(self.channels, attending, strict=True) if attends]
         if any(width % self.head_channels for width in heads):

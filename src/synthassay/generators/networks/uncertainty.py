@@ -1,4 +1,4 @@
-"""The loss weight of each noise level, learnt (Karras et al. 2024, arXiv 2312.02696, section 2.2, equations 14 to 21)."""
+"""The loss weight of each noise level, learnt (Karras et al. 2024, arXiv 2312.02696, equations 14 to 21)."""
 
 from torch import Tensor, nn
 
