@@ -15,6 +15,7 @@ from synthassay.generators.foreign.family import PretrainedFamily
 from synthassay.generators.foreign.files import Files, FolderFiles, printable
 from synthassay.generators.foreign.sampler import Draw, ForeignModel, Shape
 from synthassay.generators.foreign.specs import DiffusersSpec
+from synthassay.generators.foreign.weights import fill
 
 NETWORKS = ("UNet2DModel",)
 DECODERS = ("AutoencoderKL", "VQModel")
@@ -74,24 +75,18 @@ class DiffusersFamily(PretrainedFamily):
         config = _config(files, folder, "config.json", allowed)
         if "quantization_config" in config:
             raise _refusal(f"{folder}/config.json: quantization_config")
-        for name in _safetensors(files, folder):
-            self.weights(files, name)  # its digest, and that it is whole
         cls = getattr(diffusers, config["_class_name"])
         try:
-            network, told = cls.from_pretrained(
-                str(files.root / folder), local_files_only=True, use_safetensors=True, output_loading_info=True,
-                torch_dtype=torch.float32,
-            )  # fmt: skip
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{folder or 'the network'} in generator.path cannot be loaded ({type(error).__name__}):\n"
-                            "its config.json and its weights do not belong together, or one of them is damaged."
-                            ) from error  # fmt: skip
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            for key in told.get(kind, ()):
-                text = kind.replace("_", " ")
-                raise UserError(f"{folder or 'the network'} in generator.path: {text}, first "
-                                f"{printable(str(key))!r}.\nThese are weights of another network.")  # fmt: skip
-        return network.eval().requires_grad_(False)
+            with torch.device("meta"):
+                network = cls.from_config(config)
+        except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError) as error:
+            raise UserError(f"{folder}/config.json is refused by diffusers ({type(error).__name__}).") from error
+        state: dict[str, Tensor] = {}
+        for name in _safetensors(files, folder):
+            state |= self.weights(files, name)
+        if rename := getattr(network, "_fix_state_dict_keys_on_load", None):  # today's names for yesterday's weights
+            rename(state)
+        return fill(network, state, folder or "the network")
 
 
 def _parts(files: FolderFiles) -> _Parts:
