@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Loaded:
     standardiser: Standardiser
     snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
     at: Callable[[int], nn.Module]  # the network after one of them
+    folder: Path  # of the training
+    card: Mapping[str, Any]  # what its card says
 
 
 class Family(ABC):
@@ -63,6 +65,12 @@ class Family(ABC):
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape of the noise that one image of ``shape`` starts from."""
 
+    def prepared(
+        self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
+    ) -> tuple[TrainingData, Mapping[str, Any]]:
+        """What is learnt in place of the images, and what the card says of it; most families learn the images."""
+        return data, {}
+
     def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.fit`."""
         if len(train) == 0:
@@ -74,10 +82,13 @@ class Family(ABC):
         shape: Shape = train.pixels.shape[1:]
         fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
         learner = self.learner(shape, vocabulary, seed, device)
+        data, facts = self.prepared(
+            TrainingData.of(train, vocabulary, standardiser, seed, device), workdir, fingerprint, progress
+        )
         Training(
             name=self.spec.name,
             learner=learner,
-            data=TrainingData.of(train, vocabulary, standardiser, seed, device),
+            data=data,
             spec=self.training,
             condition_dropout=self.spec.condition_dropout,
             folder=workdir,
@@ -86,7 +97,7 @@ class Family(ABC):
             progress=progress,
         ).run()
         write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
-        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint, facts)
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
@@ -100,7 +111,7 @@ class Family(ABC):
 
         standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
         snapshots = tuple(card["snapshots"])
-        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at)
+        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at, workdir, card)
         return BatchSampler(
             draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
@@ -123,8 +134,9 @@ class Family(ABC):
         return place(network.eval().requires_grad_(False), device)
 
     def _write_card(
-        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str
-    ) -> None:
+        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str,
+        facts: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         """Written last: a folder with a card is complete."""
         card = {
             "family": self.kind,
@@ -135,6 +147,7 @@ class Family(ABC):
             "steps": self.training.steps,
             "snapshots": snapshot_steps(self.training),  # the last of them is the model itself
             "fingerprint": fingerprint,
+            **facts,
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
