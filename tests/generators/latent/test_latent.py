@@ -146,7 +146,7 @@ def test_sizes_that_do_not_fit_are_told_before_any_training(tmp_path: Path) -> N
 
 def test_weights_of_another_autoencoder_are_refused(trained: tuple[str, Path]) -> None:
     kind, folder = trained
-    spec = tiny_spec(kind, autoencoder=AutoencoderSpec(channels=(16, 16), discriminator_layers=1))
+    spec = tiny_spec(kind, autoencoder=AutoencoderSpec(channels=(16, 16), latent_channels=2, discriminator_layers=1))
     with pytest.raises(UserError, match=r"trained with other settings than generator\.autoencoder"):
         spec.build().load(folder, CPU)
 
