@@ -16,7 +16,8 @@ import torch
 
 from synthassay.errors import UserError
 from synthassay.generators.ddpm import DdpmFamily
-from synthassay.generators.diffusion.specs import DdpmNoiseSpec, DdpmSpec, EdmSamplingSpec, EdmSpec, FlowSpec
+from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, DdpmSpec, EdmSpec, FlowSpec
+from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, SamplingSpec
 from synthassay.generators.edm import EdmFamily
 from synthassay.generators.family import Family
 from synthassay.generators.flow import FlowFamily
@@ -75,9 +76,8 @@ def tiny(kind: str, *, condition_on: tuple[str, ...] = ("label",), **training: o
         network = UNetSpec(
             patch=2, channels=(8, 16), res_blocks=(1, 1), attention=(False, True), norm_groups=4, head_channels=8
         )
-        return DIFFUSION[kind](
-            network=network, sampling=EdmSamplingSpec(steps=6, clip=kind == "ddpm"), **noise, **common
-        )
+        sampling = {"edm": SamplingSpec(), "ddpm": DDPM_SAMPLING, "flow": FLOW_SAMPLING}[kind]
+        return DIFFUSION[kind](network=network, sampling=sampling.model_copy(update={"steps": 6}), **noise, **common)
     if kind == "gan":
         network = R3GanNetworkSpec(
             patch=1, channels=(8, 16, 16), expansion=1, group_width=8, latent_size=8, embedding_size=8
@@ -334,4 +334,4 @@ def test_training_key_ignores_what_only_matters_when_sampling(kind: str) -> None
     assert later.training_key() == spec.training_key()
     assert tiny(kind, steps=9).training_key() != spec.training_key()
     if kind in DIFFUSION:
-        assert spec.model_copy(update={"sampling": EdmSamplingSpec(steps=9)}).training_key() == spec.training_key()
+        assert spec.model_copy(update={"sampling": SamplingSpec(steps=9)}).training_key() == spec.training_key()

@@ -3,8 +3,8 @@
 from torch import nn
 
 from synthassay.generators.diffusion.family import DiffusionFamily
+from synthassay.generators.diffusion.family_specs import DdpmSpec
 from synthassay.generators.diffusion.objectives import Ddpm
-from synthassay.generators.diffusion.specs import DdpmSpec
 
 
 class DdpmFamily(DiffusionFamily):

@@ -3,8 +3,8 @@
 from torch import nn
 
 from synthassay.generators.diffusion.family import DiffusionFamily
+from synthassay.generators.diffusion.family_specs import EdmSpec
 from synthassay.generators.diffusion.objectives import Edm
-from synthassay.generators.diffusion.specs import EdmSpec
 
 
 class EdmFamily(DiffusionFamily):

@@ -2,7 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ from synthassay.specs import Resources, digest_of
 Shape = tuple[int, ...]  # (c, h, w), of volumes (c, d, h, w)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A trained network, ready to be sampled from, and the states that it had on its way."""
+
+    network: nn.Module
+    device: torch.device
+    standardiser: Standardiser
+    snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
+    at: Callable[[int], nn.Module]  # the network after one of them
+
+
 class Family(ABC):
     """Base of the trained families; see :class:`~synthassay.generators.protocol.TrainedFamily` for the promises."""
 
@@ -44,7 +56,7 @@ class Family(ABC):
         """Networks and optimisers with initial weights drawn from ``seed``, on ``device``."""
 
     @abstractmethod
-    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
+    def draw(self, loaded: Loaded) -> Draw:
         """Noise ``[b, *noise_shape]`` and conditions → standardised images ``[b, *shape]``."""
 
     @abstractmethod
@@ -80,19 +92,17 @@ class Family(ABC):
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
         card = self._read_card(workdir)
         shape: Shape = tuple(card["shape"])
-        vocabulary = _vocabulary(card)
-        device = torch_device(resources)
-        network = self.network(shape, vocabulary)
-        tensors, _ = read_tensors(workdir / (MODEL if snapshot is None else snapshot_name(snapshot)))
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            text = f"{MODEL} was trained with other network settings than those of {self.spec.name} now.\n"
-            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        vocabulary, device = _vocabulary(card), torch_device(resources)
+
+        def at(step: int) -> nn.Module:
+            last = step == card["snapshots"][-1]
+            return self._trained(workdir / (MODEL if last else snapshot_name(step)), shape, vocabulary, device)
+
         standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
-        network = place(network.eval().requires_grad_(False), device)
+        snapshots = tuple(card["snapshots"])
+        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at)
         return BatchSampler(
-            draw=self.draw(network, device, standardiser),
+            draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
             purpose=type(self.spec).__name__,
             vocabulary=vocabulary,
@@ -101,6 +111,16 @@ class Family(ABC):
             batch_size=self.spec.sample_batch,
             device=device,
         )
+
+    def _trained(self, path: Path, shape: Shape, vocabulary: Vocabulary, device: torch.device) -> nn.Module:
+        network = self.network(shape, vocabulary)
+        tensors, _ = read_tensors(path)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            text = f"{path.name} was trained with other network settings than those of {self.spec.name} now.\n"
+            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        return place(network.eval().requires_grad_(False), device)
 
     def _write_card(
         self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str

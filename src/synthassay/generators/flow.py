@@ -3,8 +3,8 @@
 from torch import nn
 
 from synthassay.generators.diffusion.family import DiffusionFamily
+from synthassay.generators.diffusion.family_specs import FlowSpec
 from synthassay.generators.diffusion.objectives import Flow
-from synthassay.generators.diffusion.specs import FlowSpec
 
 
 class FlowFamily(DiffusionFamily):

@@ -17,13 +17,13 @@ from torch.optim import Optimizer
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.conditioning.embedding import Embedder
 from synthassay.generators.devices import autocast, compiled, place, seeded
-from synthassay.generators.family import Family, Shape, check_sides
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.folding import fold, unfold
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import VaeNetworkSpec, VaeSpec
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
-from synthassay.generators.training.scaling import SIGMA_DATA, Standardiser
+from synthassay.generators.training.scaling import SIGMA_DATA
 from synthassay.seeding import derive_seed
 
 
@@ -146,12 +146,13 @@ class VaeFamily(Family):
         """The noise is a draw from the prior."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
+    def draw(self, loaded: Loaded) -> Draw:
         """The decoder's expected image at a draw from the prior."""
+        network = loaded.network
         assert isinstance(network, ConditionalVae)
 
         def draw(noise: Noise, condition: Condition) -> Tensor:
-            with autocast(device, self.spec.training.precision):
+            with autocast(loaded.device, self.spec.training.precision):
                 return network.generate(noise(0), condition)
 
         return draw

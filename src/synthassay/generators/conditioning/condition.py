@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthassay.errors import UserError
-from synthassay.generators.conditioning.plan import condition_columns
+from synthassay.generators.conditioning.plan import MEASURED, condition_columns
 from synthassay.generators.protocol import Conditions
-from synthassay.records import MISSING, UNLABELLED, ImageSet
+from synthassay.records import MISSING, UNKNOWN_MASK, UNLABELLED, ImageSet
 
-NUMERIC = ("slice_position",)  # in [0, 1]; every other column but the mask is a name
 MASK = "mask"
-UNKNOWN = 255  # the class of every pixel of a mask that is missing
 
 
 class Condition(NamedTuple):
@@ -81,14 +79,14 @@ class Vocabulary:
     def of(cls, images: ImageSet, condition_on: Sequence[str]) -> Self:
         """The values present in ``images``; a column without any is a ``UserError``."""
         columns = condition_columns(images, condition_on)
-        named = tuple(name for name in condition_on if name not in NUMERIC and name != MASK)
+        named = tuple(name for name in condition_on if name not in MEASURED and name != MASK)
         known = tuple(tuple(sorted(set(_as_text(name, columns[name])) - {MISSING})) for name in named)
         for name, values in zip(named, known, strict=True):
             if not values:
                 raise UserError(f"generator.condition_on names {name}, and no training image says what it is.\n"
                                 "Leave it out of condition_on, or map it in the cohort's settings.")  # fmt: skip
-        measured = tuple(name for name in condition_on if name in NUMERIC)
-        return cls(named, known, measured, _mask_classes(columns[MASK]) if MASK in condition_on else 0)
+        measured = tuple(name for name in condition_on if name in MEASURED)
+        return cls(named, known, measured, _mask_classes(images) if MASK in condition_on else 0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -122,7 +120,7 @@ class Vocabulary:
             if name in conditions:
                 values[:, column] = conditions[name]
         masks = np.asarray(conditions[MASK], np.uint8) if self.mask_classes and MASK in conditions else None
-        if masks is not None and (wrong := set(np.unique(masks).tolist()) - {*range(self.mask_classes), UNKNOWN}):
+        if masks is not None and (wrong := set(np.unique(masks).tolist()) - {*range(self.mask_classes), UNKNOWN_MASK}):
             raise UserError(f"mask: class {min(wrong)} was not in the training masks, which had {self.mask_classes}"
                             " classes with the background.")  # fmt: skip
         return Columns(codes, values, masks)
@@ -144,15 +142,14 @@ def mask_planes(masks: Tensor, classes: int) -> Tensor:
     """``[b, (d,) h, w]`` uint8 classes → ``[b, classes + 1, (d,) h, w]`` float32: known, then one plane a class."""
     wanted = torch.arange(classes, device=masks.device, dtype=masks.dtype).view(1, -1, *[1] * (masks.ndim - 1))
     planes = masks.unsqueeze(1) == wanted
-    return torch.cat([masks.unsqueeze(1) != UNKNOWN, planes], 1).float()
+    return torch.cat([masks.unsqueeze(1) != UNKNOWN_MASK, planes], 1).float()
 
 
-def _mask_classes(masks: NDArray[np.uint8]) -> int:
-    known = masks[masks != UNKNOWN]
-    if not known.size:
+def _mask_classes(images: ImageSet) -> int:
+    if not images.mask_known.any():
         raise UserError("generator.condition_on names mask, and no training image has one.\n"
                         "Leave it out of condition_on, or have the cohort keep its masks.")  # fmt: skip
-    return int(known.max()) + 1
+    return len(images.mask_names)
 
 
 def _codes(name: str, texts: Sequence[str], known: Sequence[str]) -> list[int]:

@@ -1,1 +1,1 @@
-"""Diffusion and flow: objectives, solvers, and what their families share."""
+"""Diffusion and flow models: solvers, noise levels, guidance and their settings."""

@@ -7,17 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.diffusion.family_specs import DiffusionSpec
 from synthassay.generators.diffusion.objectives import Objective
-from synthassay.generators.diffusion.solvers import SOLVERS, karras_sigmas
-from synthassay.generators.diffusion.specs import DiffusionSpec
-from synthassay.generators.family import Family, Shape, check_sides
+from synthassay.generators.diffusion.sampling import draw as solve
+from synthassay.generators.diffusion.sampling import noise_levels
+from synthassay.generators.diffusion.solvers import Denoiser
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
 from synthassay.generators.training.loop import Pace
-from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -78,17 +80,30 @@ class DiffusionFamily(Family):
         """The noise is an image."""
         return shape
 
-    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
-        """The solver from σ_max to 0; one σ for the whole batch."""
-        spec = self.spec.sampling
-        sigmas = karras_sigmas(spec.steps, spec.sigma_min, spec.sigma_max, spec.rho)
+    def draw(self, loaded: Loaded) -> Draw:
+        """The solver from the highest level of noise to 0; one σ for the whole batch."""
+        spec, network = self.spec.sampling, loaded.network
+        assert isinstance(network, Objective)
+        sigmas = noise_levels(spec, network.alpha_bars)
+        weaker = self._weaker(loaded) if spec.guidance.active and spec.guidance.kind == "weaker" else network
+
+        def view(network: nn.Module, condition: Condition) -> Denoiser:
+            def denoise(x: Tensor, sigma: float) -> Tensor:
+                with autocast(loaded.device, self.spec.training.precision):
+                    clean: Tensor = network(x, torch.full((len(x),), sigma, device=loaded.device), condition)
+                return loaded.standardiser.clipped(clean) if spec.clip else clean
+
+            return denoise
 
         def draw(noise: Noise, condition: Condition) -> Tensor:
-            def denoise(x: Tensor, sigma: float) -> Tensor:
-                with autocast(device, self.spec.training.precision):
-                    clean: Tensor = network(x, torch.full((len(x),), sigma, device=device), condition)
-                return standardiser.clipped(clean) if spec.clip else clean
-
-            return SOLVERS[spec.solver](denoise, noise(0) * sigmas[0], sigmas)
+            weak = view(weaker, condition if spec.guidance.kind == "weaker" else condition.nothing())
+            return solve(spec, view(network, condition), noise(0), sigmas, lambda step: noise(1 + step), weak)
 
         return draw
+
+    def _weaker(self, loaded: Loaded) -> nn.Module:
+        """The first snapshot, which has learnt less (one of the two ways of Karras et al. 2024, arXiv 2406.02507)."""
+        if len(loaded.snapshots) < 2:
+            raise UserError(f"{self.spec.name}: sampling.guidance.kind=weaker needs an earlier state of the training.\n"
+                            "Train with training.snapshots of at least 2, or choose cfg.")  # fmt: skip
+        return loaded.at(loaded.snapshots[0])

@@ -3,19 +3,22 @@
 With one view of all three, every solver and every guidance works for each of them.
 """
 
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from synthassay.generators.conditioning.condition import Condition
-from synthassay.generators.diffusion.specs import DdpmNoiseSpec, EdmNoiseSpec, FlowNoiseSpec
+from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, EdmNoiseSpec, FlowNoiseSpec
+from synthassay.generators.diffusion.schedules import ALPHA_BARS, sigma_of
 from synthassay.generators.training.scaling import SIGMA_DATA
 
 
 class Objective(nn.Module, ABC):
     """A network with the way in which it is trained and asked. Images are standardised: deviation 0.5."""
+
+    alpha_bars: Sequence[float] | None = None  # of the timesteps, where the objective has any
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -93,23 +96,6 @@ class Edm(Objective):
         return loss_weight(levels) * _mean_square(clean - images)
 
 
-def alpha_bars(spec: DdpmNoiseSpec) -> Tensor:
-    """ᾱ of the timesteps 1 … T, ``[T]`` float64, falling.
-
-    ``linear``: β from 1e-4 to 0.02 at T = 1000 (Ho et al. 2020, arXiv 2006.11239, section 4), for other T
-    scaled so that ᾱ ends alike. ``cosine``: Nichol and Dhariwal 2021 (arXiv 2102.09672), equation 17, with β at most
-    0.999.
-    """
-    steps = torch.arange(spec.timesteps + 1, dtype=torch.float64) / spec.timesteps
-    if spec.schedule == "linear":
-        scale = 1000 / spec.timesteps
-        beta = torch.linspace(scale * 1e-4, scale * 0.02, spec.timesteps, dtype=torch.float64)
-    else:
-        f = ((steps + 0.008) / 1.008 * math.pi / 2).cos().square()
-        beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)
-    return (1 - beta).cumprod(0)
-
-
 class Ddpm(Objective):
     """The variance-preserving process (Ho et al. 2020, arXiv 2006.11239): x_t = α·y + s·ε with α² = ᾱ = 1 − s².
 
@@ -122,8 +108,9 @@ class Ddpm(Objective):
     def __init__(self, network: nn.Module, noise: DdpmNoiseSpec) -> None:
         super().__init__(network)
         self.velocity = noise.prediction == "v"
-        bars = alpha_bars(noise)
-        self.register_buffer("log_sigmas", ((1 - bars) / bars).log().div(2).float())  # rising, one a timestep
+        self.alpha_bars = ALPHA_BARS[noise.schedule](noise.timesteps)
+        levels = torch.tensor([sigma_of(bar) for bar in self.alpha_bars], dtype=torch.float64)
+        self.register_buffer("log_sigmas", levels.log().float())  # rising, one a timestep
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """x/√(1 + σ²) is the process's state x_t, and the clean image x − σ·ε, or α·x_t − s·v.

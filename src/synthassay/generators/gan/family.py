@@ -1,17 +1,16 @@
 """The GAN behind the protocol of the trained families, for images and volumes."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.devices import autocast, seeded
-from synthassay.generators.family import Family, Shape, check_sides
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.gan.learner import GanLearner
 from synthassay.generators.gan.specs import GanSpec
 from synthassay.generators.networks.r3gan import Discriminator, Generator
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.training.loop import Pace
-from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import derive_seed
 
 
@@ -47,12 +46,12 @@ class GanFamily(Family):
         """The noise is a latent vector."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device, standardiser: Standardiser) -> Draw:
+    def draw(self, loaded: Loaded) -> Draw:
         """One pass of the generator."""
 
         def draw(noise: Noise, condition: Condition) -> Tensor:
-            with autocast(device, self.spec.training.precision):
-                images: Tensor = network(noise(0), condition)
+            with autocast(loaded.device, self.spec.training.precision):
+                images: Tensor = loaded.network(noise(0), condition)
             return images
 
         return draw

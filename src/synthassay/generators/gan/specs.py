@@ -56,7 +56,7 @@ class AugmentationSpec(Spec):
 class GanSpec(GeneratorSpec):
     """A GAN after R3GAN (Huang et al. 2024, arXiv 2501.05441), of images or of volumes."""
 
-    kind: Literal["gan"] = "gan"
+    kind: Literal["gan", "gan3d"] = "gan"  # the networks have as many dimensions as the images
     name: Name = "gan"
     network: R3GanNetworkSpec = R3GanNetworkSpec()
     augmentation: AugmentationSpec = AugmentationSpec()
