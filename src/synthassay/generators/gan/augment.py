@@ -39,7 +39,8 @@ class _Draws:
 
     def normal(self, count: int = 1) -> Tensor:
         """``[b, count]`` from N(0, 1)."""
-        return torch.special.ndtri(self.uniform(count).clamp(1e-6, 1 - 1e-6))
+        found: Tensor = torch.special.ndtri(self.uniform(count).clamp(1e-6, 1 - 1e-6))
+        return found
 
     def on(self) -> Tensor:
         """``[b, 1]`` bool."""
