@@ -43,5 +43,5 @@ def test_volumes_are_learnt_and_sampled_seed_by_seed(tmp_path: Path) -> None:
 
 
 def test_sides_that_cannot_be_halved_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="8×10×8.*multiples of 4"):
+    with pytest.raises(UserError, match=r"8×10×8.*multiples of 4"):
         family().fit(volumes(8, 10, 8), tmp_path, seed=0, resources=CPU, progress=SilentProgress())
