@@ -34,13 +34,13 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
-from synthassay.cohorts.parallel import Pool
 from synthassay.cohorts.reading import read_headers, read_pixels
 from synthassay.cohorts.specs import DicomSpec, LabelSpec
 from synthassay.records import SilentProgress
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.nifti.volume import open_file, read_volume
+from synthassay.scans.pool import Pool
 from synthassay.specs import Resources
 
 nib: Any = nibabel  # its stubs are partial
@@ -289,8 +289,8 @@ def loader(folder: Path, size: int, count: int) -> str:
     """Random batches of 64 from the store's memory map, and from the training loader."""
     import torch  # not in the workers, which import this file
 
-    from synthassay.generators.data import TrainingData
-    from synthassay.generators.scaling import Standardiser
+    from synthassay.generators.training.data import TrainingData
+    from synthassay.generators.training.scaling import Standardiser
 
     torch.set_num_threads(1)
     path = folder / f"{size}.npy"

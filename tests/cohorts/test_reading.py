@@ -8,15 +8,15 @@ import pytest
 from PIL import Image
 
 from synthassay.cohorts import reading
-from synthassay.cohorts.discovery import discover
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.mask_specs import MaskSpec
-from synthassay.cohorts.parallel import MEMORY, Pool
 from synthassay.cohorts.photographs import describe
 from synthassay.records import SilentProgress
+from synthassay.scans.discovery import discover
+from synthassay.scans.pool import MEMORY, Pool
 from synthassay.specs import Resources
 
-sys.path.append(str(Path(__file__).parent))  # where the processes find it too
+sys.path.append(str(Path(__file__).parents[1] / "scans"))  # where the processes find it too
 import hostile
 
 
@@ -38,7 +38,9 @@ class Counted(SilentProgress):
 @pytest.fixture
 def arguments(image_tree, scans, tmp_path):
     root = image_tree(5)
-    sources = [describe(path, scans.images_spec(), ())[0] for path in discover(root)[0] if path.endswith(".png")]
+    sources = [
+        describe(path, scans.images_spec(), ())[0] for path in discover(root, "cohort.root")[0] if path.endswith(".png")
+    ]
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 

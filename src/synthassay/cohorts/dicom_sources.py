@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts.carried import Carried
-from synthassay.cohorts.parallel import restart_clock
 from synthassay.cohorts.phantom.truth import structures_of
 from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
@@ -22,6 +21,7 @@ from synthassay.scans.dicom.header import DicomHeader, header_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.pool import restart_clock
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.views import view_of

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from synthassay.cohorts import volumes
 from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
-from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
+from synthassay.cohorts.files import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of

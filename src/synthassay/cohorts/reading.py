@@ -11,17 +11,16 @@ from typing import Any
 from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
-from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
+from synthassay.scans.pool import Pool, explained, worker_count
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
 VERSION = 6  # of the readers: raise it when a reader gives other pixels
-FAULT = "a fault of the reader on this file; please report it"
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -62,19 +61,6 @@ class _HeaderReader:
             return [dicom_sources.source_of(dataset, path, self.spec)], carried
         except BaseException as error:
             return explained(error), carried
-
-
-def explained(error: BaseException) -> Unreadable:
-    """Why a file is not used. Nothing that one file can do may end the reading of the others."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        raise error
-    if isinstance(error, Unreadable):
-        return error
-    if isinstance(error, MemoryError):
-        return Unreadable("file", "too large", MEMORY)
-    if isinstance(error, OSError):
-        return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, FAULT)
 
 
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,

@@ -18,8 +18,8 @@ from synthassay.cohorts.dicom_series import (
     volumes_of,
     without_localisers,
 )
-from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
+from synthassay.cohorts.files import ROOT, selected
 from synthassay.cohorts.joins import join, joins_table
 from synthassay.cohorts.labels import Classes, find_classes
 from synthassay.cohorts.phantom.truth import structures_beside
@@ -32,6 +32,7 @@ from synthassay.cohorts.tables import read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans import arrays
+from synthassay.scans.discovery import CLOSED, discover
 from synthassay.scans.findings import Finding, in_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
@@ -64,7 +65,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
 
     Raises :class:`UserError` where none is left.
     """
-    paths, refused = discover(root)
+    paths, refused = discover(root, ROOT)
     if not paths and not refused:
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
     found = _files(spec, root, paths, resources, progress)

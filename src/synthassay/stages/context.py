@@ -13,7 +13,7 @@ from synthassay.errors import UserError
 from synthassay.features.specs import EncoderSpec
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.privacy.specs import MemorisationSpec
