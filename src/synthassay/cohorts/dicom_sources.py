@@ -93,7 +93,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.stack is not None:
         return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
-    planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    planes = read_planes(content, spec.limits, spec.units, spec.window.mode == "header", source.slices)
     if source.mask is not None:
         mask = structures_of(root, source.path)
         planes = [replace(plane, mask=mask) for plane in planes]

@@ -1,6 +1,7 @@
 """From the arrays of one file to square images of one size."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -25,11 +26,7 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
     """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
     if not sum(plane.values.size for plane in planes):
         raise Unreadable("size", "0 pixels", "not an image: it has no pixels")
-    for plane in planes:
-        if not np.isfinite(plane.values).all():
-            bad = int((~np.isfinite(plane.values)).sum())
-            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
-    lowest = min(float(plane.values.min()) for plane in planes)
+    lowest = min(_lowest(plane.values) for plane in planes)
     low, high = (0.0, 1.0)
     if spec.window.mode == "scan":
         low, high = scan_window([plane.values for plane in planes], spec.window.low, spec.window.high)
@@ -41,7 +38,7 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
         resized = resize(fit(square, spec.fit, (lowest - low) / (high - low)), spec.size)
         pixels.append(resized)
         masks += [_kept_mask(plane.mask, spec)] if spec.masks.keep else []
-        foreground = float((grey > background).mean())
+        foreground = np.count_nonzero(grey > background) / grey.size
         described.append(_described(plane, foreground, resized, masks[-1] if masks else None, spec))
     return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256,
                       masks=np.stack(masks) if masks else None, carried=_burned_in(planes, spec))  # fmt: skip
@@ -53,6 +50,17 @@ def _kept_mask(mask: FloatArray | None, spec: CohortSpec) -> NDArray[np.uint8]:
         return np.full((spec.size, spec.size), UNKNOWN_MASK, np.uint8)
     square = PillowImage.fromarray(np.ascontiguousarray(fit(classes_of(mask, spec.masks)[None], spec.fit, 0)[0]))
     return np.asarray(square.resize((spec.size, spec.size), PillowImage.Resampling.NEAREST))
+
+
+def _lowest(values: FloatArray) -> float:
+    """The least value. Raises :class:`Unreadable` where some are no numbers."""
+    if not values.size:
+        return math.inf
+    extremes = float(values.min()), float(values.max())  # NaN if any value is
+    if not all(map(math.isfinite, extremes)):
+        bad = int((~np.isfinite(values)).sum())
+        raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
+    return extremes[0]
 
 
 def _burned_in(planes: Sequence[RawPlane], spec: CohortSpec) -> Findings:
@@ -100,7 +108,7 @@ def digest(image: NDArray[Any]) -> str:
 def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:
     """``[c, h, w]`` with the cohort's number of channels."""
     if values.ndim == 2:
-        return np.repeat(values[None], spec.channels, axis=0)
+        return values[None] if spec.channels == 1 else np.repeat(values[None], spec.channels, axis=0)
     return np.moveaxis(values, 2, 0) if spec.channels == 3 else (values @ LUMA)[None]
 
 
