@@ -103,7 +103,7 @@ def settings() -> Settings:
     add("flow Heun", FLOW_SAMPLING, 15, 25)
     add("flow Euler", FLOW_SAMPLING.model_copy(update={"solver": "flow-euler"}), 50, 100)
     add("DDIM", DDPM_SAMPLING, 50, 100, 250)
-    add("DDPM ancestral", DDPM_ANCESTRAL, 50, 250)
+    add("DDPM ancestral", DDPM_ANCESTRAL, 50)
     return found
 
 
@@ -151,14 +151,14 @@ def measure(rounds: int, n: int) -> dict[str, Measured]:
     """Every setting, and the floor, in every round."""
     mixture, found = Mixture(), {FLOOR: Measured()} | {name: Measured() for name in settings()}
     for number in range(rounds):
-        generator = torch_generator("samplers", number)
+        generator = torch_generator("samplers", "second run", number)
         real = Real(mixture.exact(n, generator))
         kid = number == 0  # it takes longer than all few-step samples together
         real.compare(mixture.exact(n, generator), found[FLOOR], kid)
         start = torch.randn(n, SIDE**2, generator=generator)
         for name, (_, spec) in settings().items():
             sigmas = noise_levels(spec, ALPHA_BARS)
-            noise = torch_generator("samplers", "steps", name, number)  # one for all images, for speed
+            noise = torch_generator("samplers", "second run", "steps", name, number)  # one for all images, for speed
             begin = time.process_time()
             images = draw(
                 spec, mixture.denoise, start, sigmas, lambda _, g=noise: torch.randn(n, SIDE**2, generator=g)
@@ -289,7 +289,7 @@ def figure(found: dict[str, Measured], n: int) -> None:
 def main() -> None:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description="Compare solvers on data with a known score.")
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--write", action="store_true", help="write the page and its figure beside this script")
     asked = parser.parse_args()
