@@ -36,7 +36,7 @@ POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit"
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",
     "RLE": "MR_small_RLE.dcm", "RLE colour, frames": "SC_rgb_rle_2frame.dcm",
-    "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm",
+    "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm", "JPEG lossless colour": "SC_rgb_jpeg_gdcm.dcm",
     "JPEG-LS near-lossless": "JPEGLSNearLossless_16.dcm", "JPEG 2000": "MR_small_jp2klossless.dcm",
     "JPEG baseline": "SC_rgb_jpeg_dcmtk.dcm", "JPEG colour": "SC_rgb_small_odd_jpeg.dcm",
     "deflated": "image_dfl.dcm", "dose, frames": "rtdose.dcm", "JPEG 2000 lossy": "JPEG2000.dcm",

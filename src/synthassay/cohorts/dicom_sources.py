@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts.carried import Carried
+from synthassay.cohorts.phantom.truth import structures_of
 from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
@@ -92,7 +93,10 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.stack is not None:
         return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
-    planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    planes = read_planes(content, spec.limits, spec.units, spec.window.mode == "header", source.slices)
+    if source.mask is not None:
+        mask = structures_of(root, source.path)
+        planes = [replace(plane, mask=mask) for plane in planes]
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
 
 

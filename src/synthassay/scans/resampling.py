@@ -38,7 +38,7 @@ def regrid(volume: Volume, spacing: Sequence[float] | None, straighten: bool, li
     lowest = volume.values.min()
     padding = "zeros" if straighten else "border"
     result = moved(_smoothed(volume.values - lowest, own, target), "bilinear", padding)
-    mask = None if volume.mask is None else moved(volume.mask, "nearest", "zeros")[0].numpy() > 0.5
+    mask = None if volume.mask is None else moved(volume.mask, "nearest", "zeros")[0].numpy().astype(volume.mask.dtype)
     values = result[0].numpy().astype(np.float32) + lowest
     return replace(volume, values=values, affine=result.affine.numpy(), mask=mask)
 

@@ -25,10 +25,11 @@ class Standardiser:
         """Mean and deviation of each channel over all pixels of ``images``; exact integer sums, one pass in blocks."""
         channels = images.pixels.shape[1]
         total, squares = np.zeros(channels), np.zeros(channels)
+        axes = (0, *range(2, images.pixels.ndim))
         for start in range(0, len(images), 256):
             block = images.pixels[start : start + 256].astype(np.float64) / images.pixel_max
-            total += block.sum((0, 2, 3))
-            squares += np.square(block).sum((0, 2, 3))
+            total += block.sum(axes)
+            squares += np.square(block).sum(axes)
         count = images.pixels.size / channels
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
@@ -38,7 +39,7 @@ class Standardiser:
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[n, c, h, w]`` float in [0, 1] → mean 0, deviation 0.5."""
+        """``[n, c, (d,) h, w]`` float in [0, 1] → mean 0, deviation 0.5."""
         mean, std = self._like(images)
         return (images - mean) * (SIGMA_DATA / std)
 
@@ -52,6 +53,13 @@ class Standardiser:
         mean, std = self._like(standardised)
         return (standardised * (std / SIGMA_DATA) + mean).clamp(0.0, 1.0)
 
+    def clipped(self, standardised: Tensor) -> Tensor:
+        """Values beyond what black and white became are brought there."""
+        mean, std = self._like(standardised)
+        scale = SIGMA_DATA / std
+        return torch.minimum(torch.maximum(standardised, -mean * scale), (1 - mean) * scale)
+
     def _like(self, images: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(v, dtype=images.dtype, device=images.device) for v in (self.mean, self.std))
-        return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+        shape = (1, -1, *[1] * (images.ndim - 2))
+        return mean.view(shape), std.view(shape)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
+from synthassay.generators.conditioning.embedding import Embedder
 from synthassay.generators.specs import R3GanNetworkSpec
 
 SLOPE = 0.2  # of the leaky ReLU
@@ -59,11 +61,11 @@ class ResidualBlock(nn.Module):
 class Generator(nn.Module):
     """Latent and class → standardised image. Starts from a learnt 4×4 (or so) basis scaled by the latent."""
 
-    def __init__(self, spec: R3GanNetworkSpec, channels: int, classes: int, base: tuple[int, int]) -> None:
+    def __init__(self, spec: R3GanNetworkSpec, channels: int, vocabulary: Vocabulary, base: tuple[int, ...]) -> None:
         super().__init__()
         self.patch = spec.patch
         widths = spec.channels[::-1]
-        self.embedding = nn.Embedding(classes, spec.embedding_size)
+        self.embedder = Embedder(vocabulary.sizes, len(vocabulary.measured), spec.embedding_size)
         self.basis = nn.Parameter(torch.randn(widths[0], *base))
         self.modulate = scaled_linear(spec.latent_size + spec.embedding_size, widths[0])
         blocks = spec.blocks * len(widths)
@@ -71,9 +73,9 @@ class Generator(nn.Module):
         self.narrow = nn.ModuleList(scaled_conv(a, b, 1) for a, b in pairwise(widths))
         self.to_image = scaled_conv(widths[-1], channels, 3)
 
-    def forward(self, latent: Tensor, classes: Tensor) -> Tensor:
-        """``latent`` ``[b, latent_size]`` standard normal, ``classes`` ``[b]`` → ``[b, c, h, w]``."""
-        style = self.modulate(torch.cat([latent, self.embedding(classes)], 1))
+    def forward(self, latent: Tensor, condition: Condition) -> Tensor:
+        """``latent`` ``[b, latent_size]`` standard normal → ``[b, c, h, w]``."""
+        style = self.modulate(torch.cat([latent, self.embedder(condition.codes, condition.values)], 1))
         x = self.stages[0](self.basis * style[:, :, None, None])
         for narrow, stage in zip(self.narrow, list(self.stages)[1:], strict=True):
             x = stage(functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False))
@@ -89,7 +91,7 @@ class Discriminator(nn.Module):
     Projection after Miyato and Koyama (2018, arXiv 1802.05637), as R3GAN uses it.
     """
 
-    def __init__(self, spec: R3GanNetworkSpec, channels: int, classes: int, base: tuple[int, int]) -> None:
+    def __init__(self, spec: R3GanNetworkSpec, channels: int, vocabulary: Vocabulary, base: tuple[int, ...]) -> None:
         super().__init__()
         self.patch = spec.patch
         widths = spec.channels
@@ -99,15 +101,15 @@ class Discriminator(nn.Module):
         self.widen = nn.ModuleList(scaled_conv(a, b, 1) for a, b in pairwise(widths))
         self.pool = nn.Parameter(torch.randn(widths[-1], *base) / math.sqrt(base[0] * base[1]))
         self.to_embedding = scaled_linear(widths[-1], spec.embedding_size)
-        self.embedding = nn.Embedding(classes, spec.embedding_size)
+        self.embedder = Embedder(vocabulary.sizes, len(vocabulary.measured), spec.embedding_size)
 
-    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """``images`` ``[b, c, h, w]``, ``classes`` ``[b]`` → logits ``[b]``, higher for real."""
+    def forward(self, images: Tensor, condition: Condition) -> Tensor:
+        """``images`` ``[b, c, h, w]`` → logits ``[b]``, higher for real."""
         x = self.stages[0](self.from_image(functional.pixel_unshuffle(images, self.patch)))
         for widen, stage in zip(self.widen, list(self.stages)[1:], strict=True):
             x = stage(widen(functional.avg_pool2d(x, 2)))
         features: Tensor = self.to_embedding((x * self.pool).sum((2, 3))).float()
-        projection: Tensor = self.embedding(classes).float()
+        projection: Tensor = self.embedder(condition.codes, condition.values).float()
         return (features * projection).sum(1) / math.sqrt(projection.shape[1])
 
 

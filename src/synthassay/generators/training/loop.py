@@ -5,32 +5,28 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from synthassay.errors import UserError
-from synthassay.generators.checkpoint import Checkpoint, LossTable, load_checkpoint, save_checkpoint
-from synthassay.generators.data import TrainingData
+from synthassay.generators.conditioning.condition import Condition
+from synthassay.generators.devices import autocast
 from synthassay.generators.specs import TrainingSpec
+from synthassay.generators.training.checkpoint import (
+    SNAPSHOTS,
+    Checkpoint,
+    LossTable,
+    load_checkpoint,
+    save_checkpoint,
+    write_tensors,
+)
+from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, follow
+from synthassay.generators.training.micro import MicroBatches
+from synthassay.generators.training.team import Team, current_team
 from synthassay.records import Progress
 from synthassay.seeding import derive_seed
-
-
-class Learner(Protocol):
-    """One family's networks and its optimiser update."""
-
-    modules: Mapping[str, nn.Module]  # all that a checkpoint holds, averages included
-    optimisers: Mapping[str, Optimizer]
-    averages: Sequence[tuple[nn.Module, nn.Module]]  # (average, module that it follows)
-
-    def update(self, images: Tensor, classes: Tensor, step: int) -> Mapping[str, Tensor]:
-        """One optimiser update on standardised ``images`` ``[b, c, h, w]`` and ``classes`` ``[b]``; scalar losses.
-
-        Random draws come from :func:`step_generator`, never from the global state. ``step`` counts from 0.
-        """
 
 
 @dataclass(slots=True)
@@ -58,16 +54,25 @@ class Pace:
 
 @dataclass(slots=True, kw_only=True)
 class Training:
-    """One training under way."""
+    """One training under way, in one process or in all of a team."""
 
     name: str  # of the generator, for messages
     learner: Learner
     data: TrainingData
     spec: TrainingSpec
+    condition_dropout: float
     folder: Path
     fingerprint: str
     pace: Pace
     progress: Progress
+    team: Team = field(default_factory=current_team)
+    micro: MicroBatches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.micro = MicroBatches(self.name)
+        if self.spec.batch_size < self.team.size:
+            raise UserError(f"{self.name}: a batch of {self.spec.batch_size} cannot be shared by {self.team.size} "
+                            "processes; raise training.batch_size.")  # fmt: skip
 
     def run(self) -> None:
         """Train from the last checkpoint, or from the start, to the last step; the final state is a checkpoint too."""
@@ -81,38 +86,68 @@ class Training:
             window.append(self._step(state.step))
             state.step += 1
             self.progress.advance()
+            if state.step in snapshot_steps(spec)[:-1]:
+                self._write_snapshot(state.step)
             if state.step % spec.log_every == 0 or state.step == spec.steps:
                 self._close_window(window, state)
                 window = []
         self.progress.finish()
 
     def _step(self, step: int) -> Mapping[str, Tensor]:
-        spec = self.spec
+        spec, data = self.spec, self.data
         for optimiser in self.learner.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(spec, step)
-        losses = self.learner.update(*self.data.batch(step, spec.batch_size), step)
-        decay = ema_decay(spec, step + 1)
-        for average, live in self.learner.averages:
-            follow(average, live, decay)
-        return losses
+        part = self.team.part(spec.batch_size)
+        images, condition = data.batch(data.rows(step, spec.batch_size)[part])
+        generator = step_generator(data.seed, step, data.device)
+        uniform = torch.rand(spec.batch_size, data.vocabulary.draws, generator=generator, device=data.device)
+        condition = condition.dropped(uniform[part], self.condition_dropout)
+        shown: dict[str, Tensor] = {}
+        for phase in self.learner.phases(step):
+            draws = tuple(draw[part] for draw in phase.draws(spec.batch_size, generator))
+            shown |= self._descend(phase, images, condition, draws)
+        self.learner.after(step, shown)
+        for average in self.learner.averages:
+            follow(average.kept, average.live, average.decay(step + 1))
+        return shown
+
+    def _descend(self, phase: Phase, images: Tensor, condition: Condition, draws: Draws) -> dict[str, Tensor]:
+        """One optimiser step of ``phase.module``; other modules that the loss ran through get no gradient."""
+
+        def loss(rows: slice) -> Losses:
+            with autocast(self.data.device, self.spec.precision):
+                return phase.loss(images[rows], condition.rows(rows), *(draw[rows] for draw in draws))
+
+        parameters = [p for p in self.learner.modules[phase.module].parameters() if p.requires_grad]
+        gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
+        for parameter, gradient in zip(parameters, self.team.add(gradients), strict=True):
+            parameter.grad = gradient
+        if self.spec.gradient_clip:
+            nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip)
+        self.learner.optimisers[phase.module].step()
+        return shown
 
     def _close_window(self, window: Sequence[Mapping[str, Tensor]], state: Checkpoint) -> None:
         """Losses are read from the device, checked and logged here only, so that a GPU is not held up each step."""
-        means = {
-            name: torch.stack([row[name] for row in window if name in row]).double().mean().item()
-            for name in dict.fromkeys(name for row in window for name in row)
-        }  # fmt: skip
-        if not all(math.isfinite(value) for value in means.values()):
+        names = list(dict.fromkeys(name for row in window for name in row))
+        means = [torch.stack([row[name] for row in window if name in row]).double().mean() for name in names]
+        values = {name: total.item() for name, total in zip(names, self.team.add(means), strict=True)}
+        if not all(math.isfinite(value) for value in values.values()):
             raise self._diverged(state.step)
-        state.losses.append(state.step, means)
-        self.progress.log(state.step, **means)
-        if self.pace.due(state.step) or state.step == self.spec.steps:
+        state.losses.append(state.step, values)
+        self.progress.log(state.step, **values)
+        if self.team.rank == 0 and (self.pace.due(state.step) or state.step == self.spec.steps):
             if not all_finite(self.learner.modules.values()):  # the update itself may have overflowed
                 raise self._diverged(state.step)
             start = time.monotonic()
             save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
             self.pace.wrote(state.step, time.monotonic() - start)
+
+    def _write_snapshot(self, step: int) -> None:
+        if self.team.rank == 0:
+            (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
+            write_tensors(self.folder / snapshot_name(step), self.learner.modules["average"].state_dict())
 
     def _diverged(self, step: int) -> UserError:
         rate = self.spec.learning_rate
@@ -123,22 +158,19 @@ class Training:
         )
 
 
-def descend(loss: Tensor, module: nn.Module, optimiser: Optimizer, clip: float) -> None:
-    """One optimiser step of ``module`` down ``loss``; other modules that the loss ran through get no gradient.
-
-    ``clip`` bounds the norm of the gradient; 0 does not.
-    """
-    parameters = list(module.parameters())
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        parameter.grad = gradient
-    if clip:
-        nn.utils.clip_grad_norm_(parameters, clip)
-    optimiser.step()
-
-
 def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
     """The generator of all draws of one step, on ``device``."""
     return torch.Generator(device=device).manual_seed(derive_seed("train-step", seed, step))
+
+
+def snapshot_steps(spec: TrainingSpec) -> list[int]:
+    """After which steps the average is kept to choose from; the last is the end of the training."""
+    return sorted({max(1, spec.steps * k // spec.snapshots) for k in range(1, spec.snapshots + 1)})
+
+
+def snapshot_name(step: int) -> str:
+    """Where the snapshot of ``step`` lies in a training's folder."""
+    return f"{SNAPSHOTS}/{step:08d}.safetensors"
 
 
 def learning_rate(spec: TrainingSpec, step: int) -> float:
@@ -147,23 +179,6 @@ def learning_rate(spec: TrainingSpec, step: int) -> float:
     if spec.schedule == "constant":
         return spec.learning_rate * warm
     return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
-
-
-def ema_decay(spec: TrainingSpec, step: int) -> float:
-    """Decay of the average at ``step`` (from 1), from a half-life in images that grows at first.
-
-    As in EDM's code: the ramp lets a short training have an average that is not made of its first steps.
-    """
-    half_life = min(spec.ema_half_life, step * spec.batch_size * spec.ema_ramp)
-    return float(0.5 ** (spec.batch_size / half_life))
-
-
-@torch.no_grad()
-def follow(average: nn.Module, live: nn.Module, decay: float) -> None:
-    """``average ← decay·average + (1 − decay)·live``, for every parameter; buffers are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
-    for kept, current in zip(average.buffers(), live.buffers(), strict=True):
-        kept.copy_(current)
 
 
 @torch.no_grad()

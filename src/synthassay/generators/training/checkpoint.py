@@ -20,6 +20,7 @@ from synthassay.errors import UserError
 from synthassay.specs import canonical_json
 
 CHECKPOINT = "checkpoint.safetensors"
+SNAPSHOTS = "snapshots"
 MODEL = "model.safetensors"
 MODEL_CARD = "model.json"
 LOSSES = "losses.csv"
