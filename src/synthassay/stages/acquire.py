@@ -1,4 +1,4 @@
-"""acquire: sets that need no training: controls made from real images, and sets that somebody else generated."""
+"""acquire: what needs no training: controls made from real images, sets and generators of others."""
 
 import json
 from collections import Counter
@@ -7,14 +7,16 @@ from pathlib import Path
 from synthassay.errors import UserError
 from synthassay.generators.control_specs import ControlSpec, NoiseSpec, OracleSpec
 from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.records import Cohort, ImageSet, content_digest
 from synthassay.stages.context import RunContext
 from synthassay.stages.volumetric import need_slices
 from synthassay.store.files import write_json
-from synthassay.store.store import StageKey
+from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_images, save_images
 
 VERSION = 2
+PRETRAINED_VERSION = 1
 
 
 def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> ImageSet:
@@ -59,3 +61,19 @@ def acquire_external(context: RunContext, spec: ExternalSpec, cohort: Cohort) ->
 
     output = context.note(context.store.run(key, build))
     return load_images(output.path), json.loads((output.path / "quarantined.json").read_text())
+
+
+def acquire_pretrained(context: RunContext, spec: PretrainedSpec, images: ImageSet) -> StageOutput:
+    """The card of a pretrained generator, in place of a training; its files enter the key by their content.
+
+    Of ``images`` only the shape and the names of the labels matter.
+    """
+    family = spec.build()
+    inputs = {"files": family.digest(), "shape": json.dumps(images.pixels.shape[1:])}
+    inputs["labels"] = json.dumps(images.label_names)
+    key = StageKey("pretrained", PRETRAINED_VERSION, {"generator": spec.training_key()}, inputs)
+
+    def build(workdir: Path) -> None:
+        family.fit(images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress)
+
+    return context.note(context.store.run(key, build))

@@ -10,10 +10,11 @@ from synthassay.errors import UserError
 from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.specs import EncoderSpec
 from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
 from synthassay.specs import digest_of
-from synthassay.stages.acquire import acquire_control, acquire_external
+from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
 from synthassay.stages.domain import ready_encoder
@@ -93,18 +94,21 @@ class Line:
         """Whether it is known which patients the set ``name`` was made from."""
         specs = {spec.name: spec for spec in self.context.spec.generators}
         spec = specs.get(name)
-        return not isinstance(spec, ExternalSpec) or spec.trained_on is not None
+        return not isinstance(spec, ExternalSpec | PretrainedSpec) or spec.trained_on is not None
 
     def _train(self) -> None:
         images = self.cohort.split("generator-train")
-        families = [spec for spec in self.context.spec.generators if not isinstance(spec, ExternalSpec)]
+        generators = self.context.spec.generators
+        for spec in generators:
+            if isinstance(spec, PretrainedSpec):  # first: what does not fit is known before hours of training
+                self.trained[spec.name] = acquire_pretrained(self.context, spec, images)
+        families = [spec for spec in generators if not isinstance(spec, ExternalSpec | PretrainedSpec)]
         if families:
             need_slices(images, f"the generator {families[0].name}")
         absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
         fill_store(self.context, [Job(train_key(self.context, spec, images), train, (spec, images)) for spec in absent])
-        for spec in self.context.spec.generators:
-            if not isinstance(spec, ExternalSpec):
-                self.trained[spec.name] = train(self.context, spec, images)
+        for spec in families:
+            self.trained[spec.name] = train(self.context, spec, images)
 
     def _sample(self) -> None:
         images = self.cohort.split("generator-train")

@@ -6,6 +6,7 @@ from synthassay.cohorts.specs import CohortSpec
 from synthassay.errors import UserError
 from synthassay.generators.external.files import read_trained_on
 from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.records import Cohort
 from synthassay.specs import digest_of
 from synthassay.stages.context import RunContext
@@ -38,11 +39,12 @@ def prepare(context: RunContext) -> tuple[Cohort, StageOutput]:
 
 
 def _trained_on(context: RunContext) -> tuple[str, ...] | None:
-    """Source ids of the patients that an external set's generator has seen; they decide who is generator-train."""
-    lists = {spec.trained_on for spec in context.spec.generators if isinstance(spec, ExternalSpec) and spec.trained_on}
+    """Source ids of the patients that a generator of others has seen; they decide who is generator-train."""
+    foreign = [spec for spec in context.spec.generators if isinstance(spec, ExternalSpec | PretrainedSpec)]
+    lists = {spec.trained_on for spec in foreign if spec.trained_on}
     if len(lists) > 1:
         raise UserError(
-            "the external sets of this run were trained on different patients, so they have no common "
+            "the generators of others in this run were trained on different patients, so they have no common "
             "generator-train.\nRun them one by one and use `synthassay compare`."
         )
     return read_trained_on(Path(lists.pop()).expanduser()) if lists else None

@@ -1,0 +1,97 @@
+"""What the foreign families share: digests and a card in place of a training, checks before the first image."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthassay.errors import UserError
+from synthassay.generators.devices import torch_device
+from synthassay.generators.foreign.files import Files, open_files
+from synthassay.generators.foreign.sampler import ForeignModel, ForeignSampler, check_output
+from synthassay.generators.foreign.specs import PretrainedSpec
+from synthassay.generators.foreign.weights import check_pinned, read_weights
+from synthassay.generators.protocol import Sampler
+from synthassay.generators.training.checkpoint import MODEL_CARD, write_text
+from synthassay.records import ImageSet, Progress
+from synthassay.specs import Resources
+
+
+class PretrainedFamily(ABC):
+    """Base of the foreign families; a :class:`~synthassay.generators.protocol.TrainedFamily` that trains nothing."""
+
+    spec: PretrainedSpec
+
+    def __init__(self) -> None:
+        self.pinned: dict[str, str] = {}  # sha256 of every file of weights that was read
+
+    @abstractmethod
+    def model(self, files: Files, device: torch.device) -> ForeignModel:
+        """The model in ``files``; :class:`~synthassay.errors.UserError` for what is not supported."""
+
+    def digest(self) -> str:
+        """sha256 (hex) of the files that decide the images."""
+        return open_files(self.spec.path).digest()
+
+    def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
+        """Check that the model loads and suits ``train``'s shape and labels; leave a card with digests.
+
+        Nothing is trained and no weights are copied: :meth:`load` reads them where they lie. ``seed`` plays no part.
+        """
+        workdir.mkdir(parents=True, exist_ok=True)
+        files = open_files(self.spec.path)
+        model = self.model(files, torch_device(resources))
+        shape = train.pixels.shape[1:]
+        check_output(self.spec, model.output_shape, shape)
+        self._check_labels(model, train.label_names)
+        card = {
+            "family": self.spec.to_key()["kind"],
+            "shape": shape,
+            "label_names": train.label_names,
+            "noise_shape": model.noise_shape,
+            "output_shape": model.output_shape,
+            "range": model.range,
+            "digest": files.digest(),
+            "weights": self.pinned,
+        }
+        write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+
+    def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
+        """The sampler of the files whose digest the card in ``workdir`` holds; there is no ``snapshot`` but the one."""
+        card = json.loads((workdir / MODEL_CARD).read_text(encoding="utf-8"))
+        files, device = open_files(self.spec.path), torch_device(resources)
+        if files.digest() != card["digest"]:
+            raise UserError(f"the files of {self.spec.name} (generator.path) changed while the run was under way.\n"
+                            "Run the same command again.")  # fmt: skip
+        return ForeignSampler(
+            model=self.model(files, device),
+            spec=self.spec,
+            shape=tuple(card["shape"]),
+            label_names=tuple(card["label_names"]),
+            device=device,
+        )
+
+    def weights(self, files: Files, name: str) -> Mapping[str, Any]:
+        """What the file of weights ``name`` holds, after a check of its digest."""
+        data = files.read(name, self.spec.max_bytes)
+        self.pinned[name] = check_pinned(data, name, self.spec.sha256)
+        return read_weights(data, name)
+
+    def _check_labels(self, model: ForeignModel, names: tuple[str, ...]) -> None:
+        labels = self.spec.labels
+        if model.classes is None and labels:
+            raise UserError(f"{self.spec.name} takes no class, so generator.labels cannot be followed; set it to null.")
+        if model.classes is not None and not labels:
+            raise UserError(f"{self.spec.name} draws images of one of {model.classes} classes.\nSay which class each "
+                            "label of the cohort is: generator.labels='{"
+                            + ", ".join(f"{name}: INDEX" for name in names) + "}'.")  # fmt: skip
+        for name, index in (labels or {}).items():
+            if name not in names:
+                raise UserError(f"generator.labels names {name!r}; the cohort's labels are "
+                                f"{', '.join(map(repr, names))}.")  # fmt: skip
+            if not 0 <= index < (model.classes or 0):
+                raise UserError(f"generator.labels: {name!r} is class {index}, and {self.spec.name} has the classes 0 "
+                                f"to {(model.classes or 0) - 1}.")  # fmt: skip
