@@ -38,7 +38,6 @@ class MediganFamily(PretrainedFamily):
         def draw(latent: Tensor, classes: Tensor | None, further: Sequence[torch.Generator]) -> Tensor:
             return images(network, latent)
 
-        assert self.spec.range is not None
         return ForeignModel(
             draw=draw,
             noise_shape=noise,
