@@ -15,6 +15,7 @@ Origin = Literal["real", "generator", "control", "external"]
 Status = Literal["ok", "descriptive", "insufficient evidence", "absent"]
 
 UNLABELLED = -1
+UNKNOWN_MASK = 255  # at every pixel of an image whose mask is not known
 MISSING = ""
 GROUP_COLUMNS = ("site", "device", "view", "sex", "age_band")
 COVARIATES = ("age", "slice_position")
@@ -97,7 +98,9 @@ class ImageSet:
     the window's low end, the dtype's maximum its high end); may be a read-only memory map. ``patients`` is the
     resampling unit: the pseudonymous patient of a real image, the source patient of a control made from real images,
     and the image itself for a generated one. ``groups[column]`` is ``[n]`` text, ``""`` where missing;
-    ``covariates[column]`` is ``[n]`` float32, NaN where missing.
+    ``covariates[column]`` is ``[n]`` float32, NaN where missing. ``masks``: ``[n, (d,) h, w]`` uint8 on the grid of the
+    pixels, the index of a class in ``mask_names``, of which 0 is the background; ``UNKNOWN_MASK`` at every pixel of an
+    image whose mask is not known.
     """
 
     name: str
@@ -112,6 +115,8 @@ class ImageSet:
     split: Split | None = None
     seeds: NDArray[np.int64] | None = None
     generator_key: str | None = None
+    masks: NDArray[np.uint8] | None = None
+    mask_names: tuple[str, ...] = ()
     content_id: str = ""
 
     def __post_init__(self) -> None:
@@ -120,13 +125,28 @@ class ImageSet:
             raise ValueError(f"ImageSet.pixels must be [n, c, (d,) h, w] uint8 or uint16, got {found}")
         columns = {"ids": self.ids, "patients": self.patients, "labels": self.labels, "seeds": self.seeds}
         _checked_columns(self, len(self.pixels), {**columns, **self.groups, **self.covariates})
+        self._check_masks()
         if not self.content_id:
             patient_index = np.unique(self.patients, return_inverse=True)[1]
             first = np.zeros(int(patient_index.max(initial=-1)) + 1, np.int64)
             first[patient_index[::-1]] = np.arange(len(patient_index))[::-1]
             # Patients enter by first appearance, not by pseudonym: another key must not change the content.
-            digest = content_digest(self.pixels, self.labels, first[patient_index], *self._columns(), self._headings())
-            object.__setattr__(self, "content_id", digest)
+            parts = [self.pixels, self.labels, first[patient_index], *self._columns(), self._headings()]
+            if self.masks is not None:
+                parts += [self.masks, np.array(self.mask_names, np.str_)]
+            object.__setattr__(self, "content_id", content_digest(*parts))
+
+    def _check_masks(self) -> None:
+        if self.masks is None:
+            if self.mask_names:
+                raise ValueError("ImageSet.mask_names without masks")
+            return
+        expected = (len(self.pixels), *self.pixels.shape[2:])
+        if self.masks.shape != expected or self.masks.dtype != np.uint8:
+            found = f"{self.masks.shape} {self.masks.dtype}"
+            raise ValueError(f"ImageSet.masks must be {expected} uint8, got {found}")
+        if not 2 <= len(self.mask_names) <= UNKNOWN_MASK:
+            raise ValueError(f"ImageSet.mask_names must name the background and 1 to {UNKNOWN_MASK - 1} classes")
 
     def _columns(self) -> list[NDArray[Any]]:
         return [table[name] for table in (self.groups, self.covariates) for name in sorted(table)]
@@ -142,6 +162,14 @@ class ImageSet:
         """255 or 65535."""
         return int(np.iinfo(self.pixels.dtype).max)
 
+    @property
+    def mask_known(self) -> NDArray[np.bool_]:
+        """``[n]``: which images have a known mask."""
+        if self.masks is None:
+            return np.zeros(len(self), bool)
+        # A mask is unknown as a whole, so that its first pixel tells.
+        return np.asarray(self.masks.reshape(len(self), -1)[:, 0] != UNKNOWN_MASK)
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_], **changes: Any) -> Self:
         """The images at ``rows`` (indices or mask), with ``changes`` to other fields."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
@@ -154,6 +182,7 @@ class ImageSet:
             groups={k: v[index] for k, v in self.groups.items()},
             covariates={k: v[index] for k, v in self.covariates.items()},
             seeds=None if self.seeds is None else self.seeds[index],
+            masks=None if self.masks is None else self.masks[index],
             **({"content_id": ""} | changes),
         )
 

@@ -91,12 +91,12 @@ def test_volumes_stay_volumes_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "rows", "message"),
     [
-        ({"pictures": (2, 8, 8)}, {}, r"no array is called as cohort\.arrays\.images says"),
-        ({"images": (2, 8, 8)}, {"label": "labels"}, r"an array that cohort\.arrays\.rows names is not there"),
-        ({"images": (2, 8, 8), "labels": (3,)}, {"label": "labels"}, "has another length than the images"),
+        ({"pictures": (2, 8, 8)}, {}, r"no array is called as arrays\.images says"),
+        ({"images": (2, 8, 8)}, {"label": "labels"}, r"an array that the settings of arrays name is not there"),
+        ({"images": (2, 8, 8), "labels": (3,)}, {"label": "labels"}, "has another length than they"),
         ({"images": (2, 8)}, {}, "neither a grey image nor one of three colours"),
         ({"images": (2, 8, 8, 4)}, {}, "neither a grey image nor one of three colours"),
-        ({"images": ((1 << 20) + 1, 1, 1)}, {}, r"more than cohort\.limits\.images"),
+        ({"images": ((1 << 20) + 1, 1, 1)}, {}, r"more than limits\.images"),
     ],
 )
 def test_files_that_are_not_what_the_settings_say_are_refused(tmp_path, arrays, rows, message):

@@ -10,12 +10,12 @@ import nibabel
 import pydicom
 import pytest
 
-from synthassay.cohorts.discovery import discover
 from synthassay.cohorts.nifti import NiftiFolder
-from synthassay.cohorts.parallel import CRASH, MEMORY, TIME
-from synthassay.cohorts.reading import FAULT, read_headers, read_pixels
+from synthassay.cohorts.reading import read_headers, read_pixels
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, LabelSpec, NiftiSpec
 from synthassay.records import SilentProgress
+from synthassay.scans.discovery import discover
+from synthassay.scans.pool import CRASH, FAULT, MEMORY, TIME
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import Resources
@@ -42,7 +42,7 @@ def sources_of(root: Path, spec: CohortSpec, paths: list[str], resources: Resour
 def outcome(root: Path, spec: CohortSpec, work: Path) -> tuple[int, Counter]:
     """How many files are read, and how many are refused for each reason."""
     resources = Resources(workers=1)
-    paths, refused = discover(root)
+    paths, refused = discover(root, "cohort.root")
     listed = len(paths) + len(refused)
     sources, more = sources_of(root, spec, paths, resources)
     images, damaged = read_pixels(root, sources, spec, work, resources, SilentProgress())

@@ -1,5 +1,6 @@
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,15 @@ import pytest
 from PIL import Image
 
 from synthassay.cohorts import reading
-from synthassay.cohorts.discovery import discover
 from synthassay.cohorts.journal import PixelMaps
-from synthassay.cohorts.parallel import MEMORY, Pool
+from synthassay.cohorts.mask_specs import MaskSpec
 from synthassay.cohorts.photographs import describe
 from synthassay.records import SilentProgress
+from synthassay.scans.discovery import discover
+from synthassay.scans.pool import MEMORY, Pool
 from synthassay.specs import Resources
 
-sys.path.append(str(Path(__file__).parent))  # where the processes find it too
+sys.path.append(str(Path(__file__).parents[1] / "scans"))  # where the processes find it too
 import hostile
 
 
@@ -36,7 +38,9 @@ class Counted(SilentProgress):
 @pytest.fixture
 def arguments(image_tree, scans, tmp_path):
     root = image_tree(5)
-    sources = [describe(path, scans.images_spec(), ())[0] for path in discover(root)[0] if path.endswith(".png")]
+    sources = [
+        describe(path, scans.images_spec(), ())[0] for path in discover(root, "cohort.root")[0] if path.endswith(".png")
+    ]
     return root, sources, scans.images_spec(), tmp_path / "chunks", Resources(workers=1), SilentProgress()
 
 
@@ -135,3 +139,25 @@ def test_processes_give_the_order_and_pixels_of_one(arguments, tmp_path):
     parallel, _ = reading.read_pixels(root, many, spec, tmp_path / "two", Resources(workers=2), progress)
     assert [(i.source, i.plane) for i in parallel] == [(i.source, i.plane) for i in serial]
     assert np.array_equal(all_pixels(tmp_path / "two", parallel), all_pixels(tmp_path / "one", serial))
+
+
+def test_masks_are_taken_up_again_and_read_again_where_they_are_damaged(arguments):
+    root, sources, spec, folder, *rest = arguments
+    for source in sources:
+        Image.fromarray(np.tri(24, 30, k=len(source.path), dtype=np.uint8)).save(root / f"{source.path[:-4]}_m.png")
+    sources = [replace(source, mask=f"{source.path[:-4]}_m.png") for source in sources]
+    spec = spec.model_copy(update={"masks": MaskSpec(keep=True)})
+    whole, _ = reading.read_pixels(root, sources, spec, folder, *rest)
+    expected = np.concatenate([block for _, block in PixelMaps(folder, (8, 8), "masks").blocks(whole)])
+    assert 0 < expected.mean() < 1
+    again = (root, sources, spec, folder.with_name("again"), rest[0])
+    with pytest.raises(KeyboardInterrupt):
+        reading.read_pixels(*again, Counted(patience=4))
+    masks = again[3] / "masks-0.u8"
+    content = bytearray(masks.read_bytes())
+    content[64:68] = b"\xff" * 4  # in the second mask
+    masks.write_bytes(content)
+    images, _ = reading.read_pixels(*again, progress := Counted())
+    assert (progress.done_before, progress.read) == (3, 7)
+    found = np.concatenate([block for _, block in PixelMaps(again[3], (8, 8), "masks").blocks(images)])
+    assert np.array_equal(found, expected)

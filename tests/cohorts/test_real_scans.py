@@ -96,10 +96,28 @@ def test_hippocampus_volumes_share_one_policy(shipped, prepare):
 
 def test_hippocampus_volumes_whole_around_their_masks(shipped, prepare):
     rules = ("dimensions=3", "volume.shape=[32,48,40]", "volume.centre=mask", "volume.spacing_mm=1.0", "bits=16",
-             "window.mode=scan")  # fmt: skip
+             "window.mode=scan", "masks.keep=true", "masks.names=[anterior,posterior]")  # fmt: skip
     spec = shipped("nifti", *(f"cohort.{rule}" for rule in rules))
     cohort = prepare(spec, DATA / "hippocampus")
     assert cohort.images.pixels.shape == (158, 1, 32, 48, 40)
     assert cohort.images.pixels.dtype == np.uint16
     brightest = cohort.images.pixels.max(axis=(1, 2, 3, 4))
     assert (brightest == 65535).mean() > 0.9  # maxima from 112 to 1.7 million, each scan by its own percentiles
+    masks = cohort.images.masks
+    assert masks.shape == (158, 32, 48, 40)
+    assert cohort.images.mask_known.all()
+    counts = np.stack([(masks == k).sum((1, 2, 3)) for k in (1, 2)], 1)  # cubic millimetres
+    assert (counts > 500).all()
+    assert (counts.sum(1) < 6000).all()
+
+
+def test_lgg_mri_keeps_the_masks_that_its_labels_come_from(shipped, prepare):
+    cohort = prepare(shipped("lgg_mri", "cohort.masks.keep=true", "cohort.max_patients=16"), DATA / "lgg_mri")
+    images = cohort.images
+    assert images.mask_names == ("background", "tumour")
+    assert images.mask_known.all()
+    shows = (images.masks == 1).any((1, 2))
+    assert not (shows & (images.labels == 0)).any()
+    assert shows[images.labels == 1].mean() > 0.98  # a few pixels at 256 x 256 may fall between those of 64 x 64
+    tumour, rest = (images.pixels[shows, 0][images.masks[shows] == k].mean() for k in (1, 0))
+    assert tumour > 1.5 * rest  # bright in FLAIR

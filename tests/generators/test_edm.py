@@ -1,15 +1,16 @@
 """EDM: preconditioning, loss weight, noise levels, the network's view of the noise level."""
 
-import math
-
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from synthassay.generators.edm import EdmDenoiser, draw_sigmas, loss_weight, preconditioning
-from synthassay.generators.scaling import SIGMA_DATA
-from synthassay.generators.specs import EdmNoiseSpec, EdmSamplingSpec, UNetSpec
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
+from synthassay.generators.diffusion.family_specs import EdmNoiseSpec
+from synthassay.generators.diffusion.objectives import Edm, loss_weight, preconditioning
+from synthassay.generators.networks.unet import UNet
+from synthassay.generators.specs import UNetSpec
+from synthassay.generators.training.scaling import SIGMA_DATA
 
 SIGMA = torch.tensor([0.002, 0.1, 0.5, 3.0, 80.0], dtype=torch.float64)
 
@@ -28,10 +29,10 @@ def test_the_loss_weight_cancels_the_output_scale() -> None:
 
 
 def test_a_silent_network_is_the_best_linear_denoiser_of_standardised_gaussian_data() -> None:
-    denoiser = EdmDenoiser(small_unet(), 1, 2).double()  # MONAI starts its last convolution at 0
+    denoiser = edm().double()  # MONAI starts its last convolution at 0
     x = torch.randn(5, 1, 16, 16, dtype=torch.float64)
     expected = x * (SIGMA_DATA**2 / (SIGMA_DATA**2 + SIGMA.square())).view(-1, 1, 1, 1)
-    torch.testing.assert_close(denoiser(x, SIGMA, torch.zeros(5, dtype=torch.long)), expected)
+    torch.testing.assert_close(denoiser(x, SIGMA, nothing(5, x.dtype)), expected)
 
 
 def small_unet(patch: int = 2) -> UNetSpec:
@@ -40,11 +41,22 @@ def small_unet(patch: int = 2) -> UNetSpec:
     )
 
 
+LABELS = Vocabulary(("label",), (("0", "1"),))
+
+
+def edm(channels: int = 1, scale: float = 1000.0) -> Edm:
+    return Edm(UNet(small_unet(), channels, 2, LABELS), EdmNoiseSpec(), scale)
+
+
+def nothing(n: int, dtype: torch.dtype = torch.float32) -> Condition:
+    return Condition(torch.zeros(n, 1, dtype=torch.long), torch.zeros(n, 0, dtype=dtype), torch.zeros(n, 0, 1, 1))
+
+
 def timesteps_seen(scale: float, sigma: Tensor) -> Tensor:
-    denoiser = EdmDenoiser(small_unet().model_copy(update={"time_scale": scale}), 1, 2)
+    denoiser = edm(scale=scale)
     seen: list[Tensor] = []
-    denoiser.unet.register_forward_pre_hook(lambda _, __, kw: seen.append(kw["timesteps"]), with_kwargs=True)
-    denoiser(torch.zeros(len(sigma), 1, 16, 16), sigma, torch.zeros(len(sigma), dtype=torch.long))
+    denoiser.network.unet.register_forward_pre_hook(lambda _, __, kw: seen.append(kw["timesteps"]), with_kwargs=True)
+    denoiser(torch.zeros(len(sigma), 1, 16, 16), sigma, nothing(len(sigma)))
     return seen[0]
 
 
@@ -60,18 +72,18 @@ def test_the_noise_level_spans_the_range_that_monai_embeds() -> None:
 
 
 def test_folding_into_patches_loses_no_pixel() -> None:
-    denoiser = EdmDenoiser(small_unet(), 3, 1)
-    assert denoiser.unet.in_channels == 12
-    denoiser.unet.forward = lambda x, timesteps, class_labels: x  # type: ignore[method-assign]
+    denoiser = edm(channels=3)
+    assert denoiser.network.unet.in_channels == 12
+    denoiser.network.unet.forward = lambda x, timesteps, class_labels: x  # type: ignore[method-assign]
     x, sigma = torch.randn(2, 3, 16, 16), torch.tensor([0.5, 2.0])
     c_skip, c_out, c_in, _ = (c.view(-1, 1, 1, 1) for c in preconditioning(sigma))
-    torch.testing.assert_close(denoiser(x, sigma, torch.zeros(2)), (c_skip + c_out * c_in) * x)
+    torch.testing.assert_close(denoiser(x, sigma, nothing(2)), (c_skip + c_out * c_in) * x)
 
 
 def test_noise_levels_are_lognormal_and_stratified() -> None:
     generator = torch.Generator().manual_seed(0)
-    spec = EdmNoiseSpec()
-    logs = torch.stack([draw_sigmas(16, spec, generator).log() for _ in range(500)])
+    spec, objective = EdmNoiseSpec(), edm()
+    logs = torch.stack([objective.levels(16, generator).log() for _ in range(500)])
     assert float(logs.mean()) == pytest.approx(-1.2, abs=0.02)
     assert float(logs.std()) == pytest.approx(1.2, abs=0.03)
     assert float(logs[:, 0].std()) == pytest.approx(1.2, abs=0.12)  # each place alone has the whole distribution
@@ -91,9 +103,3 @@ def test_noise_levels_are_lognormal_and_stratified() -> None:
 def test_network_settings_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UNetSpec(**settings)
-
-
-def test_noise_levels_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(ValidationError, match="must be below sigma_max"):
-        EdmSamplingSpec(sigma_min=1.0, sigma_max=0.5)
-    assert math.isclose(EdmSamplingSpec().rho, 7)

@@ -8,12 +8,20 @@ import torch
 from torch import nn
 
 from synthassay.errors import UserError
-from synthassay.generators.checkpoint import Checkpoint, LossTable, load_checkpoint, read_tensors, save_checkpoint
-from synthassay.generators.conditions import Vocabulary
-from synthassay.generators.data import TrainingData
-from synthassay.generators.scaling import Standardiser
-from synthassay.generators.specs import EdmSpec, TrainingSpec
-from synthassay.generators.training import Pace, ema_decay, follow, learning_rate, step_generator
+from synthassay.generators.conditioning.condition import Vocabulary
+from synthassay.generators.diffusion.specs import EdmSpec
+from synthassay.generators.specs import TrainingSpec
+from synthassay.generators.training.checkpoint import (
+    Checkpoint,
+    LossTable,
+    load_checkpoint,
+    read_tensors,
+    save_checkpoint,
+)
+from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.learner import ema_decay, follow
+from synthassay.generators.training.loop import Pace, learning_rate, step_generator
+from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 
 CPU = torch.device("cpu")
@@ -76,14 +84,14 @@ def test_a_batch_larger_than_the_set_repeats_images_evenly() -> None:
 def test_batches_are_standardised_and_come_back(dtype: str) -> None:
     subject = images(12, dtype)
     drawn = data(subject)
-    batch, classes = drawn.batch(0, 12)
+    batch, condition = drawn.batch(drawn.rows(0, 12))
     assert batch.dtype == torch.float32
     torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
     torch.testing.assert_close(batch.std((0, 2, 3), correction=0), torch.full((2,), 0.5), atol=1e-5, rtol=0)
     rows = drawn.rows(0, 12)
     back = drawn.standardiser.inverse(batch).numpy() * subject.pixel_max
     np.testing.assert_array_equal(np.rint(back).astype(dtype), subject.pixels[rows])
-    np.testing.assert_array_equal(classes.numpy(), subject.labels[rows])
+    np.testing.assert_array_equal(condition.codes[:, 0].numpy(), 1 + subject.labels[rows])
 
 
 def test_a_constant_channel_is_refused() -> None:
@@ -166,7 +174,7 @@ def test_a_failed_write_keeps_the_file_before_it(tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthassay.generators.checkpoint._sync", full)
+    monkeypatch.setattr("synthassay.generators.training.checkpoint._sync", full)
     with pytest.raises(OSError, match="No space left"):
         state(tmp_path, [1, 2])
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.specs import VaeNetworkSpec
 from synthassay.generators.vae import ConditionalVae, gaussian_nll, kl_to_standard_normal
 
@@ -14,7 +15,12 @@ NETWORK = VaeNetworkSpec(patch=2, channels=(8, 16), strides=(2, 2), norm_groups=
 
 def vae() -> ConditionalVae:
     torch.manual_seed(0)
-    return ConditionalVae(NETWORK, (1, 16, 16), 2)
+    return ConditionalVae(NETWORK, (1, 16, 16), Vocabulary(("label",), (("0", "1"),)))
+
+
+def labels(*codes: int) -> Condition:
+    n = len(codes)
+    return Condition(torch.tensor(codes).view(n, 1), torch.zeros(n, 0), torch.zeros(n, 0, 1, 1))
 
 
 def test_kl_agrees_with_torch_distributions_and_is_0_at_the_prior() -> None:
@@ -40,7 +46,7 @@ def test_the_learnt_noise_has_its_optimum_at_the_rms_error() -> None:
 
 def test_encoder_and_decoder_see_the_class() -> None:
     network = vae()
-    classes = torch.tensor([0, 1])
+    classes = labels(1, 2)
     mean, log_variance = network.posterior(torch.randn(1, 1, 16, 16).expand(2, -1, -1, -1), classes)
     assert mean.shape == log_variance.shape == (2, 6)
     assert not torch.allclose(mean[0], mean[1])
@@ -52,13 +58,13 @@ def test_encoder_and_decoder_see_the_class() -> None:
 def test_brightness_survives_the_encoder() -> None:
     network = vae()
     dim = torch.randn(1, 1, 16, 16)
-    mean, _ = network.posterior(torch.cat([dim, 0.2 * dim + 1]), torch.tensor([0, 0]))
+    mean, _ = network.posterior(torch.cat([dim, 0.2 * dim + 1]), labels(1, 1))
     assert not torch.allclose(mean[0], mean[1], atol=1e-3)  # instance normalisation alone would make them equal
 
 
 def test_the_terms_are_those_of_a_draw_from_the_posterior() -> None:
     network = vae()
-    images, classes, noise = torch.randn(3, 1, 16, 16), torch.tensor([0, 1, 0]), torch.randn(3, 6)
+    images, classes, noise = torch.randn(3, 1, 16, 16), labels(1, 2, 0), torch.randn(3, 6)
     mean, log_variance = network.posterior(images, classes)
     expected = network.generate(mean + noise * (log_variance / 2).exp(), classes)
     reconstruction, kl = network.terms(images, classes, noise)

@@ -14,12 +14,14 @@ from pydicom.data import get_testdata_file
 
 from synthassay.cohorts import array_files, nifti, photographs
 from synthassay.cohorts.dicom_sources import read_source
-from synthassay.cohorts.reading import READERS, explained
+from synthassay.cohorts.reading import READERS
 from synthassay.cohorts.specs import ArraySpec, DicomSpec, ImagesSpec, LabelSpec, NiftiSpec
-from synthassay.generators.external_readers import read_planes
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.items import Item, rows_of
+from synthassay.generators.external.readers import read_planes
+from synthassay.generators.external.specs import ExternalArrays, ExternalSpec
 from synthassay.scans import arrays
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import explained
 from synthassay.scans.unreadable import Unreadable
 
 LIMITS = LimitSpec(file_mib=8, voxels=1 << 22, frames=256, header_mib=1, inflated_mib=32, seconds=20, memory_mib=1024)
@@ -29,11 +31,12 @@ SPECS = {
     "nifti": NiftiSpec(**COMMON),
     "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"})),
 }
+EXTERNAL = ExternalSpec(limits=LIMITS, arrays=ExternalArrays(labels="*_labels"))
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",
     "RLE": "MR_small_RLE.dcm", "RLE colour, frames": "SC_rgb_rle_2frame.dcm",
-    "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm",
+    "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm", "JPEG lossless colour": "SC_rgb_jpeg_gdcm.dcm",
     "JPEG-LS near-lossless": "JPEGLSNearLossless_16.dcm", "JPEG 2000": "MR_small_jp2klossless.dcm",
     "JPEG baseline": "SC_rgb_jpeg_dcmtk.dcm", "JPEG colour": "SC_rgb_small_odd_jpeg.dcm",
     "deflated": "image_dfl.dcm", "dose, frames": "rtdose.dcm", "JPEG 2000 lossy": "JPEG2000.dcm",
@@ -190,6 +193,8 @@ def _as_cohort(path: Path) -> object:
 
 
 def _as_external(path: Path) -> object:
-    if path.name.endswith(arrays.SUFFIXES):
-        return None  # external sets are not read from array files
-    return read_planes(path, ExternalSpec(max_values=LIMITS.voxels), POLICY)
+    root, name = path.parent, path.name
+    if not name.endswith(arrays.SUFFIXES):
+        return read_planes(root, Item(name), EXTERNAL, POLICY)
+    items = rows_of(root, name, EXTERNAL, volumes=False)
+    return [read_planes(root, item, EXTERNAL, POLICY) for item in (items[0], items[-1])]

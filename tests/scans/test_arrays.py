@@ -57,7 +57,7 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
 
 @pytest.mark.parametrize(
     ("limits", "message"),
-    [({"voxels": 41}, r"cohort\.limits\.voxels"), ({"inflated_mib": 1}, r"cohort\.limits\.inflated_mib")],
+    [({"voxels": 41}, r"limits\.voxels"), ({"inflated_mib": 1}, r"limits\.inflated_mib")],
 )
 def test_what_would_inflate_beyond_the_limits_is_refused_by_its_header(tmp_path, limits, message):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1 << 15, 42), np.uint8))  # 1.3 MiB in a few kilobytes

@@ -16,8 +16,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from synthassay.cohorts.parallel import CRASH, MEMORY, TIME, Pool
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import CRASH, MEMORY, TIME, Pool
 from synthassay.scans.unreadable import Unreadable
 
 sys.path.append(str(Path(__file__).parent))  # where the processes find it too
@@ -48,9 +48,9 @@ def dicom(name: str = "MR_small.dcm", **tags: object) -> bytes:
 @pytest.mark.parametrize(
     ("tags", "limit"),
     [
-        ({"Rows": 65535, "Columns": 65535}, "cohort.limits.voxels"),
-        ({"NumberOfFrames": 2**31 - 1}, "cohort.limits.frames"),
-        ({"Rows": 1, "Columns": 1, "NumberOfFrames": 65000}, "cohort.limits.frames"),
+        ({"Rows": 65535, "Columns": 65535}, "limits.voxels"),
+        ({"NumberOfFrames": 2**31 - 1}, "limits.frames"),
+        ({"Rows": 1, "Columns": 1, "NumberOfFrames": 65000}, "limits.frames"),
     ],
 )
 def test_dicom_that_claims_too_much(name, tags, limit):
@@ -68,7 +68,7 @@ def test_dicom_deflated():
     dataset.add_new(0x00091001, "OB", bytes(64 << 20))
     stream = io.BytesIO()
     dataset.save_as(stream)
-    assert "cohort.limits.inflated_mib" in refusal("bomb.dcm", stream.getvalue()).reason
+    assert "limits.inflated_mib" in refusal("bomb.dcm", stream.getvalue()).reason
 
 
 def nifti(shape: tuple[int, ...], kept: int, dtype: type = np.uint8) -> bytes:
@@ -98,7 +98,7 @@ def test_gzip_of_more_than_a_header_asks_for_is_not_inflated():
 
 def test_gzip_that_unfolds_too_far():
     content = gzip.compress(nifti((512, 512, 16), 8 << 22, np.float64), 9, mtime=0)
-    assert "cohort.limits.inflated_mib" in refusal("bomb.nii.gz", content).reason
+    assert "limits.inflated_mib" in refusal("bomb.nii.gz", content).reason
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -128,13 +128,13 @@ def test_tiff_of_a_large_page_and_of_many_pages():
     assert refusal("bomb.tif", stream.getvalue()).field == "size"
     stream, page = io.BytesIO(), Image.new("L", (2, 2))
     page.save(stream, "TIFF", save_all=True, append_images=[page] * 400)
-    assert "cohort.limits.frames" in refusal("bomb.tif", stream.getvalue()).reason
+    assert "limits.frames" in refusal("bomb.tif", stream.getvalue()).reason
 
 
 def test_npz_whose_member_unfolds_too_far():
     stream = io.BytesIO()
     np.savez_compressed(stream, x_images=np.zeros((64, 1024, 1024), np.uint8))
-    assert "cohort.limits" in refusal("bomb.npz", stream.getvalue()).reason
+    assert "more than limits." in refusal("bomb.npz", stream.getvalue()).reason
 
 
 def test_npz_whose_member_unfolds_further_than_its_directory_says():
@@ -152,4 +152,4 @@ def test_hdf5_that_claims_what_was_never_written(shape):
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         file.create_dataset("x_images", shape, np.uint8, chunks=(1, 8, 8))
-    assert "cohort.limits" in refusal("bomb.h5", stream.getvalue()).reason
+    assert "more than limits." in refusal("bomb.h5", stream.getvalue()).reason

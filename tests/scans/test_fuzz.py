@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from synthassay.cohorts.parallel import CRASH, MEMORY, TIME, Pool
+from synthassay.scans.pool import CRASH, MEMORY, TIME, Pool
 from synthassay.scans.unreadable import Unreadable
 
 sys.path.append(str(Path(__file__).parent))  # where the processes find it too

@@ -41,7 +41,7 @@ def test_the_limits_count_all_pages(limits, found):
     page = Image.fromarray(GREY)
     stream = stored(page, "TIFF", save_all=True, append_images=[page, page])
     assert len(read_pictures(stream, LimitSpec(voxels=90, frames=3))) == 3
-    with pytest.raises(Unreadable, match=r"more .*than cohort\.limits\.") as caught:
+    with pytest.raises(Unreadable, match=r"more .*than limits\.") as caught:
         read_pictures(stream, LimitSpec(**limits))
     assert caught.value.found == found
 
@@ -50,3 +50,11 @@ def test_the_limits_count_all_pages(limits, found):
 def test_no_other_decoder_is_offered_a_file(kind):
     with pytest.raises(Unreadable, match="truncated or damaged"):
         read_pictures(stored(Image.fromarray(GREY), kind), LimitSpec())
+
+
+@pytest.mark.parametrize("most", [100, 3000])  # 3000: between the warning and the error of Pillow
+def test_far_too_many_pixels_are_not_decoded(tmp_path, monkeypatch, most):
+    Image.new("L", (64, 64)).save(tmp_path / "z.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    with pytest.raises(Unreadable, match="far too many pixels"):
+        read_pictures(tmp_path / "z.png", LimitSpec())

@@ -1,6 +1,7 @@
 """A set of a finished run as files: read back by the product itself, pixels and facts are equal."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from synthassay.cli.main import main
 from synthassay.cohorts.prepare import prepare_cohort
-from synthassay.cohorts.specs import DicomSpec, NiftiSpec, TableSpec, WindowSpec
+from synthassay.cohorts.specs import DicomSpec, LabelSpec, MaskSpec, NiftiSpec, TableSpec, WindowSpec
 from synthassay.errors import UserError
-from synthassay.records import Cohort, ImageSet, ScanRecord, SilentProgress
+from synthassay.records import UNKNOWN_MASK, Cohort, ImageSet, ScanRecord, SilentProgress
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.dicom.series import Slice, split_series
 from synthassay.scans.dicom.volumes import read_volume as read_series
@@ -241,3 +242,46 @@ def test_volumes_that_lie_nowhere_are_no_dicom_series(tmp_path):
     with pytest.raises(UserError, match="format=nifti"):
         export(order(run), SilentProgress())
     assert not (tmp_path / "out").exists()
+
+
+def with_masks(images):
+    masks = np.random.default_rng(0).integers(0, 3, (N, *images.pixels.shape[2:])).astype(np.uint8)
+    masks[3] = UNKNOWN_MASK
+    return replace(images, masks=masks, mask_names=("background", "a", "b"), content_id="")
+
+
+def test_masks_go_along_and_are_read_back_equal(tmp_path):
+    images = with_masks(image_set("edm", "generator"))
+    table = export(order(finished_run(tmp_path, images), format="nifti"), SilentProgress())
+    rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    assert np.flatnonzero(rows["mask"] == "").tolist() == [3]
+    assert len(list((table.parent / "masks").iterdir())) == N - 1
+    spec = NiftiSpec(
+        name="back", size=SIZE, exclude=("masks/*",),
+        table=TableSpec(path="images.tsv", file="path", patient="patient"),
+        label=LabelSpec(source="none", mask="masks/{name}.nii.gz"), masks=MaskSpec(keep=True, names=("a", "b")),
+    )  # fmt: skip
+    back = prepare_cohort(spec, table.parent, tmp_path / "keys", tmp_path / "work", Resources(device="cpu"),
+                          SilentProgress()).images  # fmt: skip
+    assert np.array_equal(back.masks, images.masks)
+    assert json.loads((table.parent / "export.json").read_text())["mask_names"] == ["background", "a", "b"]
+
+
+def test_masks_lie_on_their_volumes(tmp_path):
+    images = with_masks(image_set("edm", "generator", depth=(4,)))
+    folder = export(
+        order(finished_run(tmp_path, images, depth=(4,), **SOURCE), format="nifti"), SilentProgress()
+    ).parent
+    image, mask = (upright(read_volume(NiftiFile((folder / part / "000001.nii.gz").read_bytes()), LimitSpec()))
+                   for part in ("images", "masks"))  # fmt: skip
+    assert np.array_equal(stack(mask.values, "coronal"), images.masks[0])
+    assert np.array_equal(mask.affine, image.affine)
+
+
+def test_dicom_files_have_no_masks(tmp_path):
+    images = replace(image_set("edm", "generator"), masks=np.zeros((N, SIZE, SIZE), np.uint8),
+                     mask_names=("background", "a"), content_id="")  # fmt: skip
+    table = export(order(finished_run(tmp_path, images)), SilentProgress())
+    assert not (table.parent / "masks").exists()
+    assert "mask" not in table.read_text().splitlines()[0].split("\t")
+    assert json.loads((table.parent / "export.json").read_text())["mask_names"] == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from synthassay.records import (
+    UNKNOWN_MASK,
     Cohort,
     CohortTable,
     FeatureSet,
@@ -43,6 +44,36 @@ def test_volumes_round_trip(tmp_path: Path) -> None:
     back = tables.load_images(tmp_path)
     assert np.array_equal(back.pixels, pixels)
     assert back.content_id == made.content_id != images().content_id
+
+
+def test_masks_round_trip_and_belong_to_the_content(tmp_path: Path) -> None:
+    masks = np.random.default_rng(2).integers(0, 3, (6, 8, 8)).astype(np.uint8)
+    masks[2] = UNKNOWN_MASK
+    made = replace(images(), masks=masks, mask_names=("background", "a", "b"), content_id="")
+    tables.save_images(made, tmp_path)
+    back = tables.load_images(tmp_path)
+    assert isinstance(back.masks, np.memmap)
+    np.testing.assert_array_equal(back.masks, masks)
+    assert back.mask_names == made.mask_names
+    assert back.mask_known.tolist() == [True, True, False, True, True, True]
+    assert replace(back, content_id="").content_id == made.content_id != images().content_id
+    other = replace(made, mask_names=("background", "a", "c"), content_id="")
+    assert other.content_id != made.content_id
+    part = back.take(np.array([2, 5]))
+    assert part.masks is not None
+    np.testing.assert_array_equal(part.masks, masks[[2, 5]])
+    assert not images().mask_known.any()
+
+
+def test_masks_must_fit_their_images() -> None:
+    for masks, names in ((np.zeros((6, 8, 7), np.uint8), ("background", "a")), (np.zeros((6, 8, 8), bool), ("b", "a")),
+                         (np.zeros((6, 8, 8), np.uint8), ("background",)), (None, ("background", "a"))):  # fmt: skip
+        with pytest.raises(ValueError, match="mask"):
+            replace(images(), masks=masks, mask_names=names)
+
+
+def test_content_without_masks_is_what_it_was() -> None:
+    assert images().content_id.startswith("393ea35e96c149e4")
 
 
 def test_images_round_trip(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
+  sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV
   seed=N                  training and sampling; the split has its own (cohort.split.seed)
   tracker=wandb           log to Weights & Biases; offline without a key or network
   report.audience=release aggregates only: no real image, no per-image score

@@ -40,6 +40,7 @@ def instantiate_specs(config: DictConfig) -> dict[str, Any]:
     return {
         "cohort": _build(config.cohort),
         "generators": tuple(_build(node) for node in generator_nodes(config)),
+        "sample": _build(config.sample),
         "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
         "encoder": _build(config.encoder),
         "also_encode": tuple(_build(node) for node in config.also_encode.values() if node is not None),

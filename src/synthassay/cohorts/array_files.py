@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
 from synthassay.cohorts.volumes import images_of
-from synthassay.scans.arrays import ArrayInfo, check_array, list_arrays, read_attributes, read_row, read_texts
-from synthassay.scans.limits import check_frames, check_size
+from synthassay.scans.array_rows import check_rows, image_arrays, is_volume, row_path, texts_of
+from synthassay.scans.arrays import ArrayInfo, list_arrays, read_attributes, read_row
+from synthassay.scans.limits import check_frames
 from synthassay.scans.orientation import unstack
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
@@ -26,25 +26,22 @@ from synthassay.scans.volumes import Volume
 
 def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
     """A source for each scan in one array file; ``FILE/ARRAY/ROW`` is its path. Raises :class:`Unreadable`."""
-    check_size(root / path, spec.limits)
-    arrays = list_arrays(root / path)
-    images = [arrays[name] for name in arrays if fnmatchcase(name, spec.arrays.images)]
-    if not images:
-        raise Unreadable("arrays", f"{len(arrays)} others", "no array is called as cohort.arrays.images says")
+    images, arrays = image_arrays(root / path, spec.arrays.images, spec.limits)
     common = _attributes(root / path, spec.arrays)
     found: list[Source] = []
     for info in images:
-        check_array(info, spec.limits)
-        name = f"{path}/{info.name}" if len(images) > 1 or spec.arrays.first_axis == "scans" else path
         if spec.arrays.first_axis == "slices":
+            name = f"{path}/{info.name}" if len(images) > 1 else path
             found.append(_source(name, path, info, None, common, spec))
             continue
-        if info.shape[0] > spec.limits.images:
-            raise Unreadable("shape", f"{info.shape[0]} images", "more than cohort.limits.images")
-        columns = _columns(root / path, info, arrays, spec)
+        check_rows(info, spec.limits)
+        columns = {
+            fact: texts_of(root / path, info, spec.arrays.images, pattern, arrays, spec.limits, spec.arrays.column)
+            for fact, pattern in spec.arrays.rows.items()
+        }
         for row in range(info.shape[0]):
             facts = common | {fact: texts[row] for fact, texts in columns.items()}
-            found.append(_source(f"{name}/{row:06d}", path, info, row, facts, spec))
+            found.append(_source(row_path(path, info, row), path, info, row, facts, spec))
     return found
 
 
@@ -61,31 +58,12 @@ def _attributes(path: Path, spec: ArraySpec) -> dict[str, str]:
     return {fact: written[name] for fact, name in spec.attributes.items() if name in written}
 
 
-def _columns(path: Path, info: ArrayInfo, arrays: Mapping[str, ArrayInfo], spec: ImagesSpec) -> dict[str, list[str]]:
-    """The texts of each fact for the rows of one array of images; ``*`` is what it is in the name of the images."""
-    before, _, after = spec.arrays.images.partition("*")
-    star = info.name[len(before) : len(info.name) - len(after)]
-    columns: dict[str, list[str]] = {}
-    for fact, pattern in spec.arrays.rows.items():
-        name = pattern.replace("*", star)
-        if name not in arrays:
-            raise Unreadable(
-                "arrays", f"no array for the {fact}", "an array that cohort.arrays.rows names is not there"
-            )
-        check_array(arrays[name], spec.limits)
-        if arrays[name].shape[0] != info.shape[0]:
-            raise Unreadable("arrays", f"{arrays[name].shape[0]} rows for {info.shape[0]} images",
-                             f"the array of the {fact} has another length than the images")  # fmt: skip
-        columns[fact] = read_texts(path, arrays[name], spec.arrays.column)
-    return columns
-
-
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The picture or volume of one row, or all rows as slices. Raises :class:`Unreadable`."""
     stored = _stored(root / source.on_disk, source, spec)
     sha256 = hashlib.sha256(np.ascontiguousarray(stored).tobytes()).hexdigest()
     values = _values(stored)
-    volume = source.row is None or _is_volume(values)
+    volume = source.row is None or is_volume(values.shape)
     if spec.dimensions == 3:
         return _whole(values, volume, spec, sha256)
     images = list(values) if volume else [values]
@@ -105,7 +83,7 @@ def _stored(path: Path, source: Source, spec: CohortSpec) -> NDArray[Any]:
     check_frames(info.shape[0], spec.limits)
     count = info.row_values * info.shape[0]
     if count > spec.limits.voxels:
-        raise Unreadable("shape", f"{count} values", "more than cohort.limits.voxels")
+        raise Unreadable("shape", f"{count} values", "more than limits.voxels")
     return np.stack([read_row(path, info, row) for row in range(info.shape[0])])
 
 
@@ -130,11 +108,6 @@ def _values(stored: NDArray[Any]) -> NDArray[np.float32]:
         raise Unreadable("dtype", "text", "not an array of numbers")
     scale = {np.dtype(bool): 255.0, np.dtype(np.uint16): 1 / 257}.get(stored.dtype, 1.0)
     return stored.astype(np.float32) * np.float32(scale)
-
-
-def _is_volume(values: NDArray[np.float32]) -> bool:
-    """``[d, h, w]`` or ``[d, h, w, c]``; three axes of which the last is as short as channels are a picture."""
-    return values.ndim == 4 or (values.ndim == 3 and values.shape[2] > 4)
 
 
 def _image(values: NDArray[np.float32]) -> NDArray[np.float32]:

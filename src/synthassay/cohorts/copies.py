@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthassay.cohorts.parallel import Pool, worker_count
-from synthassay.cohorts.reading import explained
 from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import DicomSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.pool import Pool, explained, worker_count
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts.carried import Carried
-from synthassay.cohorts.parallel import restart_clock
+from synthassay.cohorts.phantom.truth import structures_of
 from synthassay.cohorts.places import site_keyword
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
@@ -21,6 +21,7 @@ from synthassay.scans.dicom.header import DicomHeader, header_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.pool import restart_clock
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.views import view_of
@@ -92,7 +93,10 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.stack is not None:
         return _volume(root, source.stack, spec)
     content = (root / source.path).read_bytes()
-    planes = read_planes(content, spec.limits, spec.units, header_window=spec.window.mode == "header")
+    planes = read_planes(content, spec.limits, spec.units, spec.window.mode == "header", source.slices)
+    if source.mask is not None:
+        mask = structures_of(root, source.path)
+        planes = [replace(plane, mask=mask) for plane in planes]
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
 
 

@@ -1,7 +1,14 @@
-"""Where the mask of a scan lies."""
+"""Where the mask of a scan lies, and what its values mean."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthassay.cohorts.mask_specs import MaskSpec
 
 
 def mask_path(pattern: str, path: str, name: str, subject: str = "", session: str = "") -> str:
@@ -10,3 +17,18 @@ def mask_path(pattern: str, path: str, name: str, subject: str = "", session: st
              "subject": subject, "session": session}  # fmt: skip
     filled = re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), pattern)
     return PurePosixPath(filled).as_posix()
+
+
+def marked(mask: NDArray[Any], values: Sequence[int]) -> NDArray[np.bool_]:
+    """Where a mask has one of ``values``; above 0 without any."""
+    return np.isin(mask, list(values)) if values else mask > 0
+
+
+def classes_of(mask: NDArray[Any], spec: MaskSpec) -> NDArray[np.uint8]:
+    """The class index at each place of a mask."""
+    if not spec.class_values:
+        return (mask > 0).astype(np.uint8)
+    classes = np.zeros(mask.shape, np.uint8)
+    for number, value in enumerate(spec.class_values, 1):
+        classes[mask == value] = number
+    return classes

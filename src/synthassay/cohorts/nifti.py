@@ -74,8 +74,8 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The images of one volume, and the voxels of its mask in each. Raises :class:`Unreadable`."""
     file = open_file(root / source.path, spec.limits)
     volume = upright(read_volume(file, spec.limits, spec.volume.index, spec.volume.affine))
-    if source.mask is not None and spec.needs_mask:
+    if source.mask is not None and (spec.needs_mask or spec.masks.keep):
         mask = open_file(root / source.mask, spec.limits)
-        volume = replace(volume, mask=read_mask(mask, volume, spec.label.mask_values, spec.limits, spec.volume.affine))
+        volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine))
     images = images_of(volume, spec, file.sha256())
     return replace(images, carried=images.carried | header_findings(file.content))

@@ -12,6 +12,7 @@ from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.scans.limits import LimitSpec
 from synthassay.scans.pictures import SUFFIXES, Picture, read_pictures
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
@@ -26,9 +27,12 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Sourc
         raise Unreadable("file", "another suffix", "not a scan: not a PNG, JPEG, TIFF, NPZ or HDF5 file")
     if spec.dimensions == 3:
         raise Unreadable("file", "a picture", "not a volume, as cohort.dimensions=3 asks for")
-    mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if spec.needs_mask else None
-    if mask is not None and mask not in known:
-        raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
+    asked = spec.needs_mask or spec.masks.keep
+    mask = mask_path(spec.label.mask, path, PurePosixPath(path).stem) if asked else None
+    if mask not in known:
+        if spec.needs_mask:
+            raise Unreadable("mask", "absent", "no mask at the place that label.mask describes")
+        mask = None
     return Source(path=path, patient=path, study=path, series=path, mask=mask), (mask,) if mask else ()
 
 
@@ -36,8 +40,8 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The image, or each page of a TIFF, with its mask. Raises :class:`Unreadable`."""
     content = (root / source.path).read_bytes()
     pictures = read_pictures(io.BytesIO(content), spec.limits)
-    masks: Sequence[NDArray[np.bool_] | None] = (
-        [None] * len(pictures) if source.mask is None else _masks(root / source.mask, pictures, spec)
+    masks: Sequence[NDArray[np.float32] | None] = (
+        [None] * len(pictures) if source.mask is None else _masks(root / source.mask, pictures, spec.limits)
     )
     planes = [
         RawPlane(values=picture.values, frame=index, mask=mask)
@@ -46,13 +50,12 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     return finish(planes, spec, hashlib.sha256(content).hexdigest())
 
 
-def _masks(path: Path, pictures: Sequence[Picture], spec: CohortSpec) -> Sequence[NDArray[np.bool_]]:
+def _masks(path: Path, pictures: Sequence[Picture], limits: LimitSpec) -> Sequence[NDArray[np.float32]]:
     try:
         masks = [page.values if page.values.ndim == 2 else page.values.max(axis=2)
-                 for page in read_pictures(path, spec.limits)]  # fmt: skip
+                 for page in read_pictures(path, limits)]  # fmt: skip
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
     if [mask.shape for mask in masks] != [picture.values.shape[:2] for picture in pictures]:
         raise Unreadable("mask size", "another one", "mask and image differ in size")
-    wanted = spec.label.mask_values
-    return [np.isin(mask, wanted) if wanted else mask > 0 for mask in masks]
+    return masks

@@ -1,18 +1,24 @@
 """From the arrays of one file to square images of one size."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from synthassay.cohorts.masks import classes_of, marked
 from synthassay.cohorts.sources import FileImages, Plane
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.records import UNKNOWN_MASK
 from synthassay.scans.burned_in import IN_PIXELS, shows_text
 from synthassay.scans.findings import Findings
 from synthassay.scans.planes import FloatArray, RawPlane
 from synthassay.scans.unreadable import Unreadable
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow's conversion to grey
 
 
@@ -20,23 +26,41 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
     """Resize all planes of one file; the window's ``scan`` mode is applied here, where the whole file is at hand."""
     if not sum(plane.values.size for plane in planes):
         raise Unreadable("size", "0 pixels", "not an image: it has no pixels")
-    for plane in planes:
-        if not np.isfinite(plane.values).all():
-            bad = int((~np.isfinite(plane.values)).sum())
-            raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
-    lowest = min(float(plane.values.min()) for plane in planes)
+    lowest = min(_lowest(plane.values) for plane in planes)
     low, high = (0.0, 1.0)
     if spec.window.mode == "scan":
         low, high = scan_window([plane.values for plane in planes], spec.window.low, spec.window.high)
     background = lowest if spec.slices.foreground_above is None else spec.slices.foreground_above
-    pixels, described = [], []
+    pixels, masks, described = [], [], []
     for plane in planes:
         grey = plane.values if plane.values.ndim == 2 else _brightest(plane.values)
         square = _channels((plane.values - low) / (high - low) if (low, high) != (0.0, 1.0) else plane.values, spec)
         resized = resize(fit(square, spec.fit, (lowest - low) / (high - low)), spec.size)
         pixels.append(resized)
-        described.append(_described(plane, float((grey > background).mean()), resized, spec))
-    return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256, carried=_burned_in(planes, spec))
+        masks += [_kept_mask(plane.mask, spec)] if spec.masks.keep else []
+        foreground = np.count_nonzero(grey > background) / grey.size
+        described.append(_described(plane, foreground, resized, masks[-1] if masks else None, spec))
+    return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256,
+                      masks=np.stack(masks) if masks else None, carried=_burned_in(planes, spec))  # fmt: skip
+
+
+def _kept_mask(mask: FloatArray | None, spec: CohortSpec) -> NDArray[np.uint8]:
+    """``[size, size]`` classes, cut as the image is and then scaled by the nearest pixel."""
+    if mask is None:
+        return np.full((spec.size, spec.size), UNKNOWN_MASK, np.uint8)
+    square = PillowImage.fromarray(np.ascontiguousarray(fit(classes_of(mask, spec.masks)[None], spec.fit, 0)[0]))
+    return np.asarray(square.resize((spec.size, spec.size), PillowImage.Resampling.NEAREST))
+
+
+def _lowest(values: FloatArray) -> float:
+    """The least value. Raises :class:`Unreadable` where some are no numbers."""
+    if not values.size:
+        return math.inf
+    extremes = float(values.min()), float(values.max())  # NaN if any value is
+    if not all(map(math.isfinite, extremes)):
+        bad = int((~np.isfinite(values)).sum())
+        raise Unreadable("pixels", f"{bad} values are NaN or infinite", "holds NaN or infinite values")
+    return extremes[0]
 
 
 def _burned_in(planes: Sequence[RawPlane], spec: CohortSpec) -> Findings:
@@ -62,31 +86,33 @@ def scan_window(values: Sequence[FloatArray], low: float, high: float) -> tuple[
     return bottom, top
 
 
-def _described(plane: RawPlane, foreground: float, resized: FloatArray, spec: CohortSpec) -> Plane:
+def _described(
+    plane: RawPlane, foreground: float, resized: FloatArray, kept: NDArray[np.uint8] | None, spec: CohortSpec
+) -> Plane:
     mask_pixels = None
     if plane.mask is not None:  # counted in the part of the slice that is kept
-        mask_pixels = int(fit(plane.mask[None].astype(np.float32), spec.fit, 0.0).sum())
+        mask_pixels = int(fit(marked(plane.mask, spec.label.mask_values)[None], spec.fit, 0).sum())
     return Plane(
         frame=plane.frame, slice_index=plane.slice_index, slice_position=plane.slice_position, foreground=foreground,
-        digest=digest(resized), mask_pixels=mask_pixels,
+        digest=digest(resized), mask_digest=None if kept is None else digest(kept), mask_pixels=mask_pixels,
         spacing_mm=plane.spacing_mm, orientation=plane.orientation, source_rows=plane.values.shape[0],
         source_columns=plane.values.shape[1],
     )  # fmt: skip
 
 
-def digest(image: FloatArray) -> str:
-    """A short digest of one image's float32 pixels."""
+def digest(image: NDArray[Any]) -> str:
+    """A short digest of the pixels of one image or mask."""
     return hashlib.blake2b(image.tobytes(), digest_size=12).hexdigest()
 
 
 def _channels(values: FloatArray, spec: CohortSpec) -> FloatArray:
     """``[c, h, w]`` with the cohort's number of channels."""
     if values.ndim == 2:
-        return np.repeat(values[None], spec.channels, axis=0)
+        return values[None] if spec.channels == 1 else np.repeat(values[None], spec.channels, axis=0)
     return np.moveaxis(values, 2, 0) if spec.channels == 3 else (values @ LUMA)[None]
 
 
-def fit(planes: FloatArray, how: str, padding: float) -> FloatArray:
+def fit(planes: NDArray[Scalar], how: str, padding: float) -> NDArray[Scalar]:
     """``[c, h, w]`` → ``[c, s, s]``: the central square, or padded to one with ``padding``; ``stretch`` keeps all."""
     height, width = planes.shape[1:]
     if how == "stretch" or height == width:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from synthassay.cohorts import volumes
 from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
-from synthassay.cohorts.discovery import source_fingerprint
 from synthassay.cohorts.duplicates.find import Doubles, find_doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
+from synthassay.cohorts.files import source_fingerprint
 from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
@@ -63,9 +63,9 @@ def prepare_cohort(
     ``keys`` gets ``<name>.key`` and, called by :func:`table_stem`, ``<stem>.sources.parquet`` (pseudonyms and what
     they stand for), ``<stem>.quarantine.parquet`` (full paths), of DICOM files ``<stem>.series.parquet`` (what was made
     of each series) and, where images stand under two patients, ``<stem>.doubles.parquet`` (which do), all of mode 600.
-    ``workdir`` gets ``pixels.npy``, which the cohort's pixels map; a call that was killed goes on after the files that
-    it had read. ``trained_on`` are the source ids of the patients that an external generator has seen; they become
-    generator-train. Raises :class:`UserError` for what a user can mend.
+    ``workdir`` gets ``pixels.npy``, which the cohort's pixels map, and with ``masks.keep`` ``masks.npy``; a call that
+    was killed goes on after the files that it had read. ``trained_on`` are the source ids of the patients that an
+    external generator has seen; they become generator-train. Raises :class:`UserError` for what a user can mend.
     """
     if spec.deidentification.ocr:
         check_installed()
@@ -85,6 +85,7 @@ def prepare_cohort(
     doubles = find_doubles(images, maps, progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
+    masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir) if spec.masks.keep else None
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
@@ -92,7 +93,7 @@ def prepare_cohort(
     _write_private(stem, chosen, records, found.refused)
     if found.stacks:
         write_series(stem, found.stacks)
-    made = _image_set(spec, pixels, records, classes)
+    made = _image_set(spec, pixels, masks, records, classes)
     cohort = Cohort(
         name=spec.name, images=made, splits=chosen.splits, records=records, label=spec.label.name,
         positive=classes.positive, policy=policy, quarantined=[pseudonyms.quarantined(row) for row in found.refused],
@@ -174,16 +175,34 @@ def _pixels(
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
     progress.start("write pixels", len(chosen.images))
 
-    def write(stream: Any) -> None:
-        header = {"descr": np.dtype(DTYPES[spec.bits]).str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
+    def stored() -> Iterator[NDArray[Any]]:
         for _, block in maps.blocks(chosen.images):
-            stream.write(quantise(block, policy["low"], policy["high"], spec.bits).tobytes())
+            yield quantise(block, policy["low"], policy["high"], spec.bits)
             progress.advance(len(block))
 
-    write_whole(path, write)
+    pixels = _mapped(path, np.dtype(DTYPES[spec.bits]), shape, stored())
     progress.finish()
-    return policy, np.load(path, mmap_mode="r", allow_pickle=False)
+    return policy, pixels
+
+
+def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path) -> NDArray[np.uint8]:
+    """The masks ``[n, (d,) h, w]`` as a read-only memory map."""
+    blocks = (block for _, block in maps.blocks(chosen.images))
+    return _mapped(workdir / "masks.npy", np.dtype(np.uint8), (len(chosen.images), *maps.shape), blocks)
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterator[NDArray[Any]]) -> NDArray[Any]:
+    """``blocks`` along the first axis written to the ``.npy`` file ``path``, as a read-only memory map of it."""
+
+    def write(stream: Any) -> None:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for block in blocks:
+            stream.write(block.tobytes())
+
+    write_whole(path, write)
+    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
 
 
 def _records(chosen: _Chosen, pseudonyms: Pseudonyms) -> list[ScanRecord]:
@@ -216,7 +235,10 @@ def _check_unique(records: Sequence[ScanRecord]) -> None:
                         "Delete the cohort's key file to get a new key, and prepare again.")  # fmt: skip
 
 
-def _image_set(spec: CohortSpec, pixels: NDArray[Any], records: Sequence[ScanRecord], classes: Classes) -> ImageSet:
+def _image_set(
+    spec: CohortSpec, pixels: NDArray[Any], masks: NDArray[np.uint8] | None, records: Sequence[ScanRecord],
+    classes: Classes,
+) -> ImageSet:  # fmt: skip
     def text(values: Sequence[str | None]) -> NDArray[np.str_]:
         return np.array([value or MISSING for value in values], dtype=np.str_)
 
@@ -231,6 +253,7 @@ def _image_set(spec: CohortSpec, pixels: NDArray[Any], records: Sequence[ScanRec
         labels=np.array([record.label for record in records], dtype=np.int64), label_names=classes.names, groups=groups,
         covariates={"age": numbers([record.age for record in records]),
                     "slice_position": numbers([record.slice_position for record in records])},
+        masks=masks, mask_names=() if masks is None else spec.masks.class_names,
     )  # fmt: skip
 
 

@@ -11,17 +11,16 @@ from typing import Any
 from synthassay.cohorts import array_files, dicom_sources, nifti, photographs
 from synthassay.cohorts.carried import Carried
 from synthassay.cohorts.journal import Journal, PixelFile, facts_of
-from synthassay.cohorts.parallel import MEMORY, Pool, worker_count
 from synthassay.cohorts.sources import FileImages, Image, Source
 from synthassay.cohorts.specs import CohortSpec, DicomSpec, ImagesSpec
 from synthassay.records import Progress, Quarantined
 from synthassay.scans.dicom.files import open_header
 from synthassay.scans.limits import check_size
+from synthassay.scans.pool import Pool, explained, worker_count
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 5  # of the readers: raise it when a reader gives other pixels
-FAULT = "a fault of the reader on this file; please report it"
+VERSION = 6  # of the readers: raise it when a reader gives other pixels
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -64,19 +63,6 @@ class _HeaderReader:
             return explained(error), carried
 
 
-def explained(error: BaseException) -> Unreadable:
-    """Why a file is not used. Nothing that one file can do may end the reading of the others."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        raise error
-    if isinstance(error, Unreadable):
-        return error
-    if isinstance(error, MemoryError):
-        return Unreadable("file", "too large", MEMORY)
-    if isinstance(error, OSError):
-        return Unreadable("file", error.strerror or type(error).__name__, "the file cannot be read")
-    return Unreadable("file", type(error).__name__, FAULT)
-
-
 def read_pixels(root: Path, sources: Sequence[Source], spec: CohortSpec, folder: Path, resources: Resources,
                 progress: Progress) -> tuple[list[Image], list[Quarantined]]:  # fmt: skip
     """Pixels of all files into ``folder``; images in the order of ``sources``, then of the slices.
@@ -104,8 +90,8 @@ def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str
     parts = [
         (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
     ]
-    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "units", "dimensions", "volume",
-             "deidentification"}  # fmt: skip
+    asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "masks", "units", "dimensions",
+             "volume", "deidentification"}  # fmt: skip
     reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 
@@ -134,7 +120,7 @@ class _PixelReader:
             images = _read_file(self.root, source, self.spec)
         except BaseException as error:
             return explained(error)
-        return facts_of(images, self.pixels.append(images.pixels))
+        return facts_of(images, self.pixels.append(images))
 
 
 def _read_file(root: Path, source: Source, spec: CohortSpec) -> FileImages:

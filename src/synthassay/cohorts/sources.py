@@ -63,6 +63,7 @@ class Plane:
     slice_position: float | None
     foreground: float
     digest: str
+    mask_digest: str | None = None  # of the mask that is kept
     mask_pixels: int | None = None
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None
@@ -72,11 +73,15 @@ class Plane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileImages:
-    """All images of one file: ``pixels`` ``[k, c, (d,) h, w]`` float32 in rescaled units, one plane each."""
+    """All images of one file: ``pixels`` ``[k, c, (d,) h, w]`` float32 in rescaled units, one plane each.
+
+    ``masks``: ``[k, (d,) h, w]`` uint8, class indices, where the cohort keeps masks.
+    """
 
     pixels: NDArray[np.float32]
     planes: tuple[Plane, ...]
     sha256: str
+    masks: NDArray[np.uint8] | None = None
     carried: Findings = frozenset()  # about people, beyond what was found before the pixels were read
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_serializer, field_validator, model_validator
 
 from synthassay.cohorts.deidentification_specs import DeidentificationSpec
+from synthassay.cohorts.mask_specs import MaskSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
 from synthassay.scans.devices import DevicePart
@@ -13,8 +14,8 @@ from synthassay.scans.limits import LimitSpec
 from synthassay.scans.volumes import VolumeSpec
 from synthassay.specs import Spec
 
-__all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "NiftiSpec", "SliceSpec",
-           "SplitSpec", "TableSpec", "WindowSpec"]  # fmt: skip
+__all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "MaskSpec", "NiftiSpec",
+           "SliceSpec", "SplitSpec", "TableSpec", "WindowSpec"]  # fmt: skip
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Group = Literal["site", "device", "view", "sex"]
@@ -196,6 +197,7 @@ class CohortSpec(Spec):
     exclude: tuple[str, ...] = ()
     window: WindowSpec = Field(default_factory=WindowSpec)
     label: LabelSpec = Field(default_factory=LabelSpec)
+    masks: MaskSpec = Field(default_factory=MaskSpec)
     table: TableSpec | None = None
     path_facts: str = ""
     recode: dict[Group, dict[str, str]] = Field(default_factory=dict)
@@ -286,6 +288,8 @@ class CohortSpec(Spec):
             raise ValueError(
                 "slices.with_mask, slices.around_mask and volume.centre=mask are for cohorts of NIfTI volumes"
             )
+        if self.masks.keep and self.kind == "images" and not self.label.mask:
+            raise ValueError("masks.keep needs label.mask, which says where the mask of a picture lies")
         if self.window.mode == "header" and self.kind != "dicom":
             raise ValueError("window.mode=header is for cohorts of DICOM files")
         if self.dimensions == 3 and self.window.mode == "header":
@@ -322,6 +326,13 @@ class DicomSpec(CohortSpec):
         if self.dimensions == 2 and (self.volume.spacing_mm is not None or self.volume.oblique == "resample"):
             raise ValueError("DICOM slices are taken as they were scanned: volume.spacing_mm and volume.oblique need "
                              "dimensions=3")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _masks_of_the_phantom(self) -> Self:
+        if self.masks.keep and (self.phantom is None or self.dimensions == 3):
+            raise ValueError("DICOM cohorts have no masks, but for the slices (dimensions=2) of the phantom: leave "
+                             "masks.keep=false, or give NIfTI volumes or pictures with masks")  # fmt: skip
         return self
 
 

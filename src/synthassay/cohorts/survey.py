@@ -18,10 +18,11 @@ from synthassay.cohorts.dicom_series import (
     volumes_of,
     without_localisers,
 )
-from synthassay.cohorts.discovery import CLOSED, discover, selected
 from synthassay.cohorts.facts import keep, with_path_facts
+from synthassay.cohorts.files import ROOT, selected
 from synthassay.cohorts.joins import join, joins_table
 from synthassay.cohorts.labels import Classes, find_classes
+from synthassay.cohorts.phantom.truth import structures_beside
 from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
 from synthassay.cohorts.sources import Source
@@ -31,6 +32,7 @@ from synthassay.cohorts.tables import read_table, table_paths
 from synthassay.errors import UserError
 from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans import arrays
+from synthassay.scans.discovery import CLOSED, discover
 from synthassay.scans.findings import Finding, in_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
@@ -63,7 +65,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
 
     Raises :class:`UserError` where none is left.
     """
-    paths, refused = discover(root)
+    paths, refused = discover(root, ROOT)
     if not paths and not refused:
         raise UserError(f"{root} holds no files.\nGive the folder that holds the scans with cohort.root=DIR.")
     found = _files(spec, root, paths, resources, progress)
@@ -78,6 +80,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     found.sources, unwanted = keep(found.sources, spec)
     found.refused += [*unmatched, *unwanted]
     _harmonise(found, spec)
+    _check_masks(found, spec)
     found.notes += array_files.note_parts(found.sources)
     _note_patients(found, spec)
     _tell_series(found, spec)
@@ -113,6 +116,9 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
         found.sources, refused, found.carried = read_headers(root, wanted, spec, resources, progress)
         found.sources, copies = without_copies(found.sources, root, spec, resources, progress)
         found.refused += [*refused, *copies]
+        if spec.masks.keep:  # then the files are the phantom's
+            mask = structures_beside(root)
+            found.sources = [replace(source, mask=mask) for source in found.sources]
         return found
     if isinstance(spec, ImagesSpec):
         wanted = _take_arrays(spec, root, wanted, found, resources, progress)
@@ -221,6 +227,18 @@ def _harmonise(found: Survey, spec: CohortSpec) -> None:
     for source in found.sources:  # whose it is may be known from the table only
         if source.path in found.carried:
             found.carried[source.path] = replace(found.carried[source.path], patient=source.patient)
+
+
+def _check_masks(found: Survey, spec: CohortSpec) -> None:
+    """Masks that are asked for must exist for some scan; the others' are unknown."""
+    if not spec.masks.keep or not found.sources:
+        return
+    without = sum(source.mask is None for source in found.sources)
+    if without == len(found.sources):
+        raise UserError(f"cohort.masks.keep=true, but none of {without:,} scans has a mask.\nSay in cohort.label.mask "
+                        "where the mask of a scan lies, or set cohort.masks.keep=false.")  # fmt: skip
+    if without:
+        found.notes.append(f"{without:,} of {len(found.sources):,} scans have no mask: theirs counts as unknown.")
 
 
 def _note_closed_folders(found: Survey) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.cohorts.masks import classes_of, marked
 from synthassay.cohorts.planes import digest, finish, scan_window
 from synthassay.cohorts.sources import FileImages, Image, Plane
 from synthassay.cohorts.specs import CohortSpec
+from synthassay.records import UNKNOWN_MASK
 from synthassay.scans.orientation import described, from_stack_order, stack, stack_spacing, upright
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.resampling import boxed, centre_of, regrid
@@ -65,7 +67,8 @@ def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: st
     """``[1, c, d, h, w]``: the volume, cropped or padded to the cohort's shape."""
     axis = spec.slices.axis
     values = stack(volume.values, axis)
-    mask = None if volume.mask is None else stack(volume.mask, axis)
+    raw = None if volume.mask is None else stack(volume.mask, axis)
+    mask = None if raw is None else marked(raw, spec.label.mask_values)
     lowest = float(values.min())
     foreground = values > (lowest if spec.slices.foreground_above is None else spec.slices.foreground_above)
     centre = _centre(spec, foreground, mask)
@@ -74,13 +77,23 @@ def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: st
         low, high = scan_window([values], spec.window.low, spec.window.high)
         box = (box - np.float32(low)) / np.float32(high - low)
     pixels = np.repeat(box[None, None], spec.channels, axis=1)
-    kept = None if mask is None else int(boxed(mask, spec.image_shape, centre, 0).sum())
+    counted = None if mask is None else int(boxed(mask, spec.image_shape, centre, 0).sum())
+    kept = _kept_mask(raw, centre, spec) if spec.masks.keep else None
     plane = Plane(
         frame=0, slice_index=None, slice_position=None, foreground=float(foreground.mean()),
-        digest=digest(pixels[0]), mask_pixels=kept,
+        digest=digest(pixels[0]), mask_digest=None if kept is None else digest(kept), mask_pixels=counted,
         spacing_mm=stack_spacing(volume, axis), orientation=orientation,
     )  # fmt: skip
-    return FileImages(pixels=pixels, planes=(plane,), sha256=sha256)
+    return FileImages(pixels=pixels, planes=(plane,), sha256=sha256, masks=None if kept is None else kept[None])
+
+
+def _kept_mask(
+    raw: NDArray[np.float32] | None, centre: tuple[float, ...] | None, spec: CohortSpec
+) -> NDArray[np.uint8]:
+    """``[d, h, w]`` classes, cropped or padded as the volume is."""
+    if raw is None:
+        return np.full(spec.image_shape, UNKNOWN_MASK, np.uint8)
+    return boxed(classes_of(raw, spec.masks), spec.image_shape, centre, 0)
 
 
 def _centre(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from synthassay.errors import UserError
+from synthassay.generators.conditioning.plan import condition_plan
 from synthassay.generators.control_specs import BlendSpec, ControlSpec, CopycatSpec, NoiseSpec, OracleSpec
-from synthassay.generators.plan import condition_plan
 from synthassay.generators.planting import alter, numbered, spread_rows
 from synthassay.records import ImageSet
 from synthassay.seeding import derive_seed, numpy_generator
@@ -64,10 +64,10 @@ def make_control(spec: ControlSpec, train: ImageSet, control: ImageSet, n: int, 
 
 
 def _control(spec: ControlSpec, source: ImageSet, rows: NDArray[np.int64], pixels: NDArray) -> ImageSet:
-    """``source``'s table at ``rows`` around other pixels."""
+    """``source``'s table at ``rows`` around other pixels, to which its masks need not fit."""
     return replace(
         source.take(rows), name=spec.name, origin="control", pixels=pixels, ids=numbered(spec.name, len(rows)),
-        split=None, seeds=None, generator_key=None, content_id="",
+        split=None, seeds=None, generator_key=None, masks=None, mask_names=(), content_id="",
     )  # fmt: skip
 
 

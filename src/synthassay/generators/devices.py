@@ -34,9 +34,14 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 def place(module: Module, device: torch.device) -> Module:
     """Move ``module`` to ``device``; on a GPU in channels_last, the layout of its fastest convolutions."""
+    module = module.to(device)
     if device.type == "cuda":
-        return module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-    return module.to(device)
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                layer.to(memory_format=torch.channels_last)
+            elif isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+                layer.to(memory_format=torch.channels_last_3d)
+    return module
 
 
 def seeded(build: Callable[[], Module], seed: int) -> Module:
@@ -46,7 +51,7 @@ def seeded(build: Callable[[], Module], seed: int) -> Module:
         return build()
 
 
-def compiled(module: Callable[..., Tensor], wanted: bool, *example: Tensor) -> Callable[..., Tensor]:
+def compiled(module: Callable[..., Tensor], wanted: bool, *example: Any) -> Callable[..., Tensor]:
     """``module`` through ``torch.compile`` when ``wanted`` and possible, tried on ``example``; else ``module``."""
     if not wanted:
         return module

@@ -2,27 +2,40 @@
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
 
 from synthassay.errors import UserError
-from synthassay.generators.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
-from synthassay.generators.conditions import Vocabulary
-from synthassay.generators.data import TrainingData
+from synthassay.generators.conditioning.condition import Vocabulary
 from synthassay.generators.devices import place, torch_device
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.sampling import BatchSampler, Draw
-from synthassay.generators.scaling import Standardiser
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec
-from synthassay.generators.training import Learner, Pace, Training
+from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
+from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.learner import Learner
+from synthassay.generators.training.loop import Pace, Training, snapshot_name, snapshot_steps
+from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources, digest_of
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]  # (c, h, w), of volumes (c, d, h, w)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A trained network, ready to be sampled from, and the states that it had on its way."""
+
+    network: nn.Module
+    device: torch.device
+    standardiser: Standardiser
+    snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
+    at: Callable[[int], nn.Module]  # the network after one of them
 
 
 class Family(ABC):
@@ -30,22 +43,21 @@ class Family(ABC):
 
     spec: GeneratorSpec
     training: TrainingSpec
-    average: ClassVar[str] = "average"  # which of the learner's modules is sampled from
 
     def __init__(self, pace: Pace | None = None) -> None:
         self.pace = pace or Pace()
 
     @abstractmethod
-    def network(self, shape: Shape, classes: int) -> nn.Module:
-        """The network that sampling needs, for images of ``shape`` (c, h, w); ``UserError`` for a size it cannot do."""
+    def network(self, shape: Shape, vocabulary: Vocabulary) -> nn.Module:
+        """The network that sampling needs, for images of ``shape``; ``UserError`` for a size it cannot do."""
 
     @abstractmethod
-    def learner(self, shape: Shape, classes: int, seed: int, device: torch.device) -> Learner:
+    def learner(self, shape: Shape, vocabulary: Vocabulary, seed: int, device: torch.device) -> Learner:
         """Networks and optimisers with initial weights drawn from ``seed``, on ``device``."""
 
     @abstractmethod
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
-        """Noise ``[b, *noise_shape]`` and classes ``[b]`` → standardised images ``[b, c, h, w]``."""
+    def draw(self, loaded: Loaded) -> Draw:
+        """Noise ``[b, *noise_shape]`` and conditions → standardised images ``[b, *shape]``."""
 
     @abstractmethod
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
@@ -59,61 +71,69 @@ class Family(ABC):
         device = torch_device(resources)
         vocabulary = Vocabulary.of(train, self.spec.condition_on)
         standardiser = Standardiser.of(train)
-        channels, height, width = train.pixels.shape[1:]
-        shape = (channels, height, width)
+        shape: Shape = train.pixels.shape[1:]
         fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
-        learner = self.learner(shape, len(vocabulary), seed, device)
+        learner = self.learner(shape, vocabulary, seed, device)
         Training(
             name=self.spec.name,
             learner=learner,
             data=TrainingData.of(train, vocabulary, standardiser, seed, device),
             spec=self.training,
+            condition_dropout=self.spec.condition_dropout,
             folder=workdir,
             fingerprint=fingerprint,
             pace=replace(self.pace),
             progress=progress,
         ).run()
-        write_tensors(workdir / MODEL, learner.modules[self.average].state_dict())
+        write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
         self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
 
-    def load(self, workdir: Path, resources: Resources) -> Sampler:
+    def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
         card = self._read_card(workdir)
-        channels, height, width = card["shape"]
-        shape = (channels, height, width)
-        vocabulary = Vocabulary(tuple(card["condition_on"]), tuple(tuple(values) for values in card["classes"]))
-        device = torch_device(resources)
-        network = self.network(shape, len(vocabulary))
-        tensors, _ = read_tensors(workdir / MODEL)
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            text = f"{MODEL} was trained with other network settings than those of {self.spec.name} now.\n"
-            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
-        network = place(network.eval().requires_grad_(False), device)
+        shape: Shape = tuple(card["shape"])
+        vocabulary, device = _vocabulary(card), torch_device(resources)
+
+        def at(step: int) -> nn.Module:
+            last = step == card["snapshots"][-1]
+            return self._trained(workdir / (MODEL if last else snapshot_name(step)), shape, vocabulary, device)
+
+        standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
+        snapshots = tuple(card["snapshots"])
+        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at)
         return BatchSampler(
-            draw=self.draw(network, device),
+            draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
             purpose=type(self.spec).__name__,
             vocabulary=vocabulary,
-            standardiser=Standardiser(tuple(card["mean"]), tuple(card["std"])),
+            standardiser=standardiser,
             image_shape=shape,
             batch_size=self.spec.sample_batch,
             device=device,
         )
+
+    def _trained(self, path: Path, shape: Shape, vocabulary: Vocabulary, device: torch.device) -> nn.Module:
+        network = self.network(shape, vocabulary)
+        tensors, _ = read_tensors(path)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            text = f"{path.name} was trained with other network settings than those of {self.spec.name} now.\n"
+            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        return place(network.eval().requires_grad_(False), device)
 
     def _write_card(
         self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str
     ) -> None:
         """Written last: a folder with a card is complete."""
         card = {
-            "family": self._kind(),
+            "family": self.kind,
             "shape": shape,
-            "condition_on": vocabulary.columns,
-            "classes": vocabulary.classes,
+            "conditions": asdict(vocabulary),
             "mean": standardiser.mean,
             "std": standardiser.std,
             "steps": self.training.steps,
+            "snapshots": snapshot_steps(self.training),  # the last of them is the model itself
             "fingerprint": fingerprint,
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
@@ -123,18 +143,28 @@ class Family(ABC):
         if not path.exists():
             raise UserError(f"there is no {MODEL_CARD} in the folder of {self.spec.name}; its training has not ended")
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if card.get("family") != self._kind():
-            raise UserError(f"{MODEL_CARD} is of a {card.get('family')!r} generator, expected {self._kind()!r}")
+        if card.get("family") != self.kind:
+            raise UserError(f"{MODEL_CARD} is of a {card.get('family')!r} generator, expected {self.kind!r}")
         return card
 
-    def _kind(self) -> str:
+    @property
+    def kind(self) -> str:
+        """The family's name in files."""
         return str(self.spec.to_key()["kind"])
 
 
-def size_message(name: str, shape: Shape, multiple: int, remedy: str) -> str:
-    """What to say of images whose size a network cannot halve often enough."""
-    low = max(1, min(shape[1:]) // multiple) * multiple
-    return (
-        f"{name}: images are {shape[1]}×{shape[2]}, and this network needs sides that are multiples of {multiple} "
-        f"({low}, {low + multiple}, …).\nSet cohort.size to one of them, or choose a smaller {remedy}."
-    )
+def check_sides(name: str, shape: Shape, multiple: int, remedy: str) -> None:
+    """Raises :class:`UserError` for images whose sides a network cannot halve often enough."""
+    sides = shape[1:]
+    if any(side % multiple for side in sides):
+        low = max(1, min(sides) // multiple) * multiple
+        raise UserError(
+            f"{name}: images are {'×'.join(map(str, sides))}, and this network needs sides that are multiples of "
+            f"{multiple} ({low}, {low + multiple}, …).\nSet cohort.size to one of them, or choose a smaller {remedy}."
+        )
+
+
+def _vocabulary(card: dict[str, Any]) -> Vocabulary:
+    kept = card["conditions"]
+    known = tuple(tuple(values) for values in kept["known"])
+    return Vocabulary(tuple(kept["named"]), known, tuple(kept["measured"]), kept["mask_classes"])

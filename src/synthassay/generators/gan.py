@@ -1,20 +1,21 @@
 """A GAN with the regularised relativistic loss of R3GAN (Huang et al. 2024, arXiv 2501.05441)."""
 
-import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
-from synthassay.errors import UserError
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.devices import autocast, place, seeded
-from synthassay.generators.family import Family, Shape, size_message
-from synthassay.generators.gan_networks import Discriminator, Generator
-from synthassay.generators.sampling import Draw
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
+from synthassay.generators.networks.r3gan import Discriminator, Generator
+from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import GanSpec
-from synthassay.generators.training import Pace, descend, step_generator
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
+from synthassay.generators.training.loop import Pace
 from synthassay.seeding import derive_seed
 
 
@@ -33,59 +34,54 @@ def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
     return gradient.float().square().flatten(1).sum(1).mean()
 
 
-class GanLearner:
+class GanLearner(Learner):
     """Both networks, the generator's average, and one update of each a step."""
 
-    def __init__(
-        self, spec: GanSpec, generator: Generator, discriminator: Discriminator, seed: int, device: torch.device
-    ) -> None:
-        self.spec, self.seed, self.device = spec, seed, device
+    def __init__(self, spec: GanSpec, generator: Generator, discriminator: Discriminator, device: torch.device) -> None:
+        self.spec = spec
         self.generator, self.discriminator = place(generator, device), place(discriminator, device)
-        average = copy.deepcopy(self.generator).requires_grad_(False)
+        average = followed(self.generator, spec.training)
+        self.averages: Sequence[Average] = (average,)
         self.modules: Mapping[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "average": average,
+            "average": average.kept,
         }
-        self.averages: Sequence[tuple[nn.Module, nn.Module]] = ((average, self.generator),)
         self.optimisers: Mapping[str, Optimizer] = {
-            name: Adam(self.modules[name].parameters(), lr=spec.training.learning_rate, betas=(0.0, 0.99), fused=True)
-            for name in ("generator", "discriminator")
+            name: adamw(self.modules[name], spec.training) for name in ("generator", "discriminator")
         }
 
-    def update(self, images: Tensor, classes: Tensor, step: int) -> Mapping[str, Tensor]:
+    def phases(self, step: int) -> Sequence[Phase]:
         """The discriminator's update, then the generator's, on the same real images and new latents."""
-        noise = step_generator(self.seed, step, self.device)
-        shape = (2, len(images), self.spec.network.latent_size)
-        latents = torch.randn(shape, generator=noise, device=self.device)
-        losses = self._update_discriminator(images, classes, latents[0], step)
-        return losses | self._update_generator(images, classes, latents[1])
+        penalised = step % self.spec.penalty_every == 0
+        return (
+            Phase("discriminator", self._latents, partial(self._discriminator_loss, penalised=penalised)),
+            Phase("generator", self._latents, self._generator_loss),
+        )
 
-    def _update_discriminator(self, images: Tensor, classes: Tensor, latent: Tensor, step: int) -> dict[str, Tensor]:
+    def _latents(self, n: int, generator: torch.Generator) -> Draws:
+        return (torch.randn((n, self.spec.network.latent_size), generator=generator, device=generator.device),)
+
+    def _discriminator_loss(self, images: Tensor, condition: Condition, latent: Tensor, *, penalised: bool) -> Losses:
         spec = self.spec
-        with autocast(self.device, spec.training.precision):
-            with torch.no_grad():
-                fake = self.generator(latent, classes)
-            penalised = step % spec.penalty_every == 0
-            real, fake = images.detach().requires_grad_(penalised), fake.detach().requires_grad_(penalised)
-            on_real, on_fake = self.discriminator(real, classes), self.discriminator(fake, classes)
-            loss = relativistic_loss(on_real, on_fake)
-            losses = {"discriminator": loss.detach()}
-            if penalised:
-                r1, r2 = gradient_penalty(real, on_real), gradient_penalty(fake, on_fake)
-                loss = loss + spec.gamma / 2 * spec.penalty_every * (r1 + r2)
-                losses |= {"r1": r1.detach(), "r2": r2.detach()}
-        descend(loss, self.discriminator, self.optimisers["discriminator"], spec.training.gradient_clip)
-        return losses
+        with torch.no_grad():
+            fake = self.generator(latent, condition)
+        real, fake = images.detach().requires_grad_(penalised), fake.detach().requires_grad_(penalised)
+        on_real, on_fake = self.discriminator(real, condition), self.discriminator(fake, condition)
+        loss = relativistic_loss(on_real, on_fake)
+        shown = {"discriminator": loss}
+        if penalised:
+            r1, r2 = gradient_penalty(real, on_real), gradient_penalty(fake, on_fake)
+            loss = loss + spec.gamma / 2 * spec.penalty_every * (r1 + r2)
+            shown |= {"r1": r1, "r2": r2}
+        return Losses(loss, shown)
 
-    def _update_generator(self, images: Tensor, classes: Tensor, latent: Tensor) -> dict[str, Tensor]:
-        with autocast(self.device, self.spec.training.precision):
-            on_fake = self.discriminator(self.generator(latent, classes), classes)
-            with torch.no_grad():
-                on_real = self.discriminator(images, classes)
-            loss = relativistic_loss(on_fake, on_real)
-        descend(loss, self.generator, self.optimisers["generator"], self.spec.training.gradient_clip)
-        return {"generator": loss.detach()}
+    def _generator_loss(self, images: Tensor, condition: Condition, latent: Tensor) -> Losses:
+        on_fake = self.discriminator(self.generator(latent, condition), condition)
+        with torch.no_grad():
+            on_real = self.discriminator(images, condition)
+        loss = relativistic_loss(on_fake, on_real)
+        return Losses(loss, {"generator": loss})
 
 
 class GanFamily(Family):
@@ -96,37 +92,36 @@ class GanFamily(Family):
         self.spec: GanSpec = spec
         self.training = spec.training
 
-    def _base(self, shape: Shape) -> tuple[int, int]:
+    def _base(self, shape: Shape) -> tuple[int, ...]:
         """Size of the coarsest level; sides must be multiples of patch·2^(levels − 1)."""
         network = self.spec.network
         multiple = network.patch * 2 ** (len(network.channels) - 1)
-        if shape[1] % multiple or shape[2] % multiple:
-            raise UserError(size_message(self.spec.name, shape, multiple, "network.patch or fewer network.channels"))
-        return shape[1] // multiple, shape[2] // multiple
+        check_sides(self.spec.name, shape, multiple, "network.patch or fewer network.channels")
+        return tuple(side // multiple for side in shape[1:])
 
-    def network(self, shape: Shape, classes: int) -> Generator:
+    def network(self, shape: Shape, vocabulary: Vocabulary) -> Generator:
         """The generator."""
-        return Generator(self.spec.network, shape[0], classes, self._base(shape))
+        return Generator(self.spec.network, shape[0], vocabulary, self._base(shape))
 
-    def learner(self, shape: Shape, classes: int, seed: int, device: torch.device) -> GanLearner:
+    def learner(self, shape: Shape, vocabulary: Vocabulary, seed: int, device: torch.device) -> GanLearner:
         """New networks and their optimisers."""
         base = self._base(shape)
-        generator = seeded(lambda: self.network(shape, classes), derive_seed("gan-generator", seed))
+        generator = seeded(lambda: self.network(shape, vocabulary), derive_seed("gan-generator", seed))
         discriminator = seeded(
-            lambda: Discriminator(self.spec.network, shape[0], classes, base), derive_seed("gan-discriminator", seed)
+            lambda: Discriminator(self.spec.network, shape[0], vocabulary, base), derive_seed("gan-discriminator", seed)
         )
-        return GanLearner(self.spec, generator, discriminator, seed, device)
+        return GanLearner(self.spec, generator, discriminator, device)
 
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """The noise is a latent vector."""
         return (self.spec.network.latent_size,)
 
-    def draw(self, network: nn.Module, device: torch.device) -> Draw:
+    def draw(self, loaded: Loaded) -> Draw:
         """One pass of the generator."""
 
-        def draw(noise: Tensor, classes: Tensor) -> Tensor:
-            with autocast(device, self.spec.training.precision):
-                images: Tensor = network(noise, classes)
+        def draw(noise: Noise, condition: Condition) -> Tensor:
+            with autocast(loaded.device, self.spec.training.precision):
+                images: Tensor = loaded.network(noise(0), condition)
             return images
 
         return draw

@@ -145,6 +145,7 @@ def copy_panel(
         seeds = np.array([derive_seed("panel", kind, seed, i) for i in range(len(rows))], np.int64)
         panel[kind] = replace(
             train.take(rows), name=f"panel/{kind}", origin="control", pixels=alter(train.pixels[rows], kind, seeds),
-            ids=numbered(f"panel-{kind}", len(rows)), split=None, seeds=None, generator_key=None, content_id="",
+            ids=numbered(f"panel-{kind}", len(rows)), split=None, seeds=None, generator_key=None, masks=None,
+            mask_names=(), content_id="",
         )  # fmt: skip
     return panel

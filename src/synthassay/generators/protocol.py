@@ -23,13 +23,15 @@ class Sampler(Protocol):
     def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:
         """Draw one image per seed.
 
-        ``seeds``: ``[n]``. ``conditions[column]``: ``[n]``, one entry per column of the spec's ``condition_on``, int64
-        class indices for ``label`` and text for ``site`` and ``device``. Returns ``[n, c, h, w]`` float32 in [0, 1].
+        ``seeds``: ``[n]``. ``conditions[column]``: ``[n]`` for columns of the spec's ``condition_on``: int64 class
+        indices for ``label`` (−1 where missing), text for site, device, sex and age band ("" where missing), float32
+        in [0, 1] for ``slice_position`` (NaN where missing), and for ``mask`` ``[n, (d,) h, w]`` uint8 (255 where
+        missing). A column that is not given is missing for all. Returns ``[n, c, (d,) h, w]`` float32 in [0, 1].
 
         Image i depends on ``seeds[i]`` and its conditions only: bit for bit on a CPU when the same rows stand at the
         same places of a batch, and to 1e-4 whatever the rows beside it, their order and their number.
 
-        Raises :class:`~synthassay.errors.UserError` for a condition that the training images did not show.
+        Raises :class:`~synthassay.errors.UserError` for a value that the training images did not show.
         """
 
 
@@ -46,5 +48,5 @@ class TrainedFamily(Protocol):
         longer finite, and when ``workdir`` holds another training.
         """
 
-    def load(self, workdir: Path, resources: Resources) -> Sampler:
-        """The sampler of what :meth:`fit` left in ``workdir``."""
+    def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
+        """The sampler of what :meth:`fit` left in ``workdir``: of the end, or of the step of a ``snapshot``."""

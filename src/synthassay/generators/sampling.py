@@ -8,17 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synthassay.generators.conditions import Vocabulary
+from synthassay.generators.conditioning.condition import Columns, Condition, Vocabulary
 from synthassay.generators.protocol import Conditions
-from synthassay.generators.scaling import Standardiser
+from synthassay.generators.training.scaling import Standardiser
 from synthassay.seeding import noise_per_sample
 
-Draw = Callable[[Tensor, Tensor], Tensor]
+Noise = Callable[[int], Tensor]  # k → the k-th noise of each image of a batch, [b, *noise_shape]; 0 is the start
+Draw = Callable[[Noise, Condition], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSampler:
-    """A :class:`~synthassay.generators.protocol.Sampler` around ``draw(noise, classes) -> standardised images``.
+    """A :class:`~synthassay.generators.protocol.Sampler` around ``draw(noise, condition) -> standardised images``.
 
     Every evaluation has ``batch_size`` rows, the last padded with copies of its last row: another number of rows could
     choose another algorithm for a matrix product, and so another rounding.
@@ -35,17 +36,24 @@ class BatchSampler:
 
     def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:
         """See :meth:`~synthassay.generators.protocol.Sampler.sample`."""
-        classes = self.vocabulary.encode(conditions, len(seeds))
+        columns = self.vocabulary.encode(conditions, len(seeds))
         images = np.empty((len(seeds), *self.image_shape), np.float32)
         for start in range(0, len(seeds), self.batch_size):
             rows = np.arange(start, start + self.batch_size).clip(max=len(seeds) - 1)
             kept = min(self.batch_size, len(seeds) - start)
-            images[start : start + kept] = self._batch(seeds[rows], classes[rows])[:kept]
+            masks = None if columns.masks is None else columns.masks[rows]
+            images[start : start + kept] = self._batch(
+                seeds[rows], Columns(columns.codes[rows], columns.values[rows], masks)
+            )[:kept]
         return images
 
     @torch.inference_mode()
-    def _batch(self, seeds: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        noise = noise_per_sample(seeds, self.noise_shape, self.purpose).to(self.device)
-        standardised = self.draw(noise, torch.from_numpy(classes).to(self.device))
+    def _batch(self, seeds: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:
+        def noise(k: int) -> Tensor:
+            purpose = (self.purpose,) if k == 0 else (self.purpose, "step", k)
+            return noise_per_sample(seeds, self.noise_shape, *purpose).to(self.device)
+
+        condition = self.vocabulary.condition(columns, self.image_shape[1:]).to(self.device)
+        standardised = self.draw(noise, condition)
         images: NDArray[np.float32] = self.standardiser.inverse(standardised.float()).cpu().numpy()
         return images

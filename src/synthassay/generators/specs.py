@@ -9,7 +9,7 @@ from synthassay.specs import Spec
 if TYPE_CHECKING:
     from synthassay.generators.protocol import TrainedFamily
 
-Condition = Literal["label", "site", "device"]
+ConditionName = Literal["label", "site", "device", "sex", "age_band", "slice_position", "mask"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
 Precision = Literal["auto", "float32", "bfloat16"]
 SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling"})
@@ -27,6 +27,10 @@ class TrainingSpec(Spec):
     ema_half_life: int = Field(default=50_000, ge=1)  # images after which a weight's share in the average has halved
     ema_ramp: float = Field(default=0.05, gt=0, le=1)  # early on the half-life is this share of the images seen so far
     gradient_clip: float = Field(default=1.0, ge=0)  # largest norm of the gradient; 0 does not clip
+    beta1: float = Field(default=0.9, ge=0, lt=1)  # of AdamW
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    snapshots: int = Field(default=4, ge=1)  # evenly spaced states to choose from afterwards; the last is the end
     log_every: int = Field(default=20, ge=1)  # steps averaged into one row of losses.csv
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
 
@@ -35,13 +39,14 @@ class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
 
     name: Name
-    condition_on: tuple[Condition, ...] = ("label",)
+    condition_on: tuple[ConditionName, ...] = ("label",)
+    condition_dropout: float = Field(default=0.1, ge=0, lt=1)  # share of training rows in which a column is missing
     images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
     sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it
 
     @field_validator("condition_on")
     @classmethod
-    def _distinct(cls, value: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    def _distinct(cls, value: tuple[ConditionName, ...]) -> tuple[ConditionName, ...]:
         if len(set(value)) != len(value):
             raise ValueError(f"condition_on={list(value)} names a column twice; name each once")
         return value
@@ -65,7 +70,7 @@ class UNetSpec(Spec):
     attention: tuple[bool, ...] = (False, False, True)
     head_channels: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
-    time_scale: float = Field(default=1000.0, gt=0)  # multiplies ln(sigma)/4 before MONAI's timestep embedding
+    time_scale: float = Field(default=1000.0, gt=0)  # multiplies EDM's ln(sigma)/4 before MONAI's timestep embedding
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -81,49 +86,6 @@ class UNetSpec(Spec):
             raise ValueError(f"channels={heads} of the levels that attend must be multiples of head_channels="
                              f"{self.head_channels}")  # fmt: skip
         return self
-
-
-class EdmNoiseSpec(Spec):
-    """Noise levels in training: ln(sigma) ~ N(p_mean, p_std²) (Karras et al. 2022, table 1)."""
-
-    kind: Literal["edm-noise"] = "edm-noise"
-    p_mean: float = -1.2
-    p_std: float = Field(default=1.2, gt=0)
-
-
-class EdmSamplingSpec(Spec):
-    """How noise becomes an image: solver and noise levels (Karras et al. 2022, equation 5)."""
-
-    kind: Literal["edm-sampling"] = "edm-sampling"
-    solver: Literal["dpmpp-2m", "heun"] = "dpmpp-2m"
-    steps: int = Field(default=18, ge=2)  # evaluations of the network: steps for dpmpp-2m, 2·steps − 1 for heun
-    sigma_min: float = Field(default=0.002, gt=0)
-    sigma_max: float = Field(default=80.0, gt=0)
-    rho: float = Field(default=7.0, gt=0)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"sigma_min={self.sigma_min} must be below sigma_max={self.sigma_max}")
-        return self
-
-
-class EdmSpec(GeneratorSpec):
-    """EDM diffusion (Karras et al. 2022, arXiv 2206.00364)."""
-
-    kind: Literal["edm"] = "edm"
-    name: Name = "edm"
-    network: UNetSpec = UNetSpec()
-    noise: EdmNoiseSpec = EdmNoiseSpec()
-    training: TrainingSpec = TrainingSpec()
-    sampling: EdmSamplingSpec = EdmSamplingSpec()
-    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
-
-    def build(self) -> "TrainedFamily":
-        """The EDM family."""
-        from synthassay.generators.edm import EdmFamily
-
-        return EdmFamily(self)
 
 
 class R3GanNetworkSpec(Spec):
@@ -153,7 +115,7 @@ class GanSpec(GeneratorSpec):
     kind: Literal["gan"] = "gan"
     name: Name = "gan"
     network: R3GanNetworkSpec = R3GanNetworkSpec()
-    training: TrainingSpec = TrainingSpec(learning_rate=5e-4, gradient_clip=0.0)
+    training: TrainingSpec = TrainingSpec(learning_rate=5e-4, gradient_clip=0.0, beta1=0.0)
     gamma: float = Field(default=1.0, ge=0)  # weight of R1 and of R2; each adds gamma/2 · E|gradient|²
     penalty_every: int = Field(default=1, ge=1)  # steps from one penalty to the next, which weighs as much more
 
@@ -174,6 +136,7 @@ class VaeNetworkSpec(Spec):
     res_units: int = Field(default=1, ge=0)
     norm_groups: int = Field(default=8, ge=1)
     latent_size: int = Field(default=64, ge=1)
+    embedding_size: int = Field(default=16, ge=1)  # of the condition
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -99,5 +99,6 @@ def feature_space(features: FeatureSet) -> Space:
 def mirrored_images(images: ImageSet) -> ImageSet:
     """The images reflected left to right, in the same order: the second half of what copies are searched in."""
     return replace(
-        images, name=f"{images.name}/mirrored", pixels=np.ascontiguousarray(images.pixels[..., ::-1]), content_id=""
-    )
+        images, name=f"{images.name}/mirrored", pixels=np.ascontiguousarray(images.pixels[..., ::-1]), masks=None,
+        mask_names=(), content_id="",
+    )  # fmt: skip

@@ -54,7 +54,7 @@ def list_arrays(path: Path) -> dict[str, ArrayInfo]:
 def check_array(info: ArrayInfo, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for an array, or a row of one, that is larger than ``limits``."""
     if info.row_values > limits.voxels:
-        raise Unreadable("shape", f"{info.row_values} values", "more than cohort.limits.voxels")
+        raise Unreadable("shape", f"{info.row_values} values", "more than limits.voxels")
     check_inflated(math.prod(info.shape) * info.dtype.itemsize, limits)
 
 
@@ -82,7 +82,7 @@ def read_texts(path: Path, info: ArrayInfo, column: int) -> list[str]:
             with np.load(path, allow_pickle=False) as archive:
                 values = archive[info.name]
     if values.ndim > 2 or (values.ndim == 2 and column >= values.shape[1]):
-        raise Unreadable("shape", f"{values.ndim} axes", "not one value for each image in cohort.arrays.column")
+        raise Unreadable("shape", f"{values.ndim} axes", "not one value for each image")
     return [_text(value) for value in (values if values.ndim < 2 else values[:, column]).tolist()]
 
 

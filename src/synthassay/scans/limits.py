@@ -29,30 +29,29 @@ class LimitSpec(Spec):
 def check_size(path: Path, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for a file of more than ``limits.file_mib``."""
     if path.stat().st_size > limits.file_mib << 20:
-        raise Unreadable("file", "too large", "more than cohort.limits.file_mib")
+        raise Unreadable("file", "too large", "more than limits.file_mib")
 
 
 def check_values(count: int, limits: LimitSpec, field: str) -> None:
     """Raises :class:`Unreadable` for a file that claims more than ``limits.voxels`` values."""
     if count > limits.voxels:
-        reason = "more values than cohort.limits.voxels (of an external set: generator.max_values)"
-        raise Unreadable(field, f"{count} values", reason)
+        raise Unreadable(field, f"{count} values", "more values than limits.voxels")
 
 
 def check_frames(count: int, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for a file that claims more than ``limits.frames`` frames, slices or pages."""
     if count > limits.frames:
-        raise Unreadable("frames", str(count), "more than cohort.limits.frames")
+        raise Unreadable("frames", str(count), "more than limits.frames")
 
 
 def check_inflated(size: int, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` for content that inflates to more than ``limits.inflated_mib``."""
     if size > limits.inflated_mib << 20:
-        raise Unreadable("file", f"{size >> 20} MiB or more when inflated", "more than cohort.limits.inflated_mib")
+        raise Unreadable("file", f"{size >> 20} MiB or more when inflated", "more than limits.inflated_mib")
 
 
 def check_ratio(compressed: int, inflated: int, limits: LimitSpec) -> None:
     """Raises :class:`Unreadable` where ``inflated`` bytes are too many for so few ``compressed`` ones."""
     if inflated > RATIO_COUNTS_FROM and inflated > limits.gzip_ratio * compressed:
         times = inflated // max(1, compressed)
-        raise Unreadable("file", f"inflates {times} times", "more than cohort.limits.gzip_ratio")
+        raise Unreadable("file", f"inflates {times} times", "more than limits.gzip_ratio")

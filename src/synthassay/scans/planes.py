@@ -16,6 +16,6 @@ class RawPlane:
     frame: int = 0
     slice_index: int | None = None
     slice_position: float | None = None
-    mask: NDArray[np.bool_] | None = None  # [h, w]
+    mask: NDArray[np.float32] | None = None  # [h, w], the values of the mask's file
     spacing_mm: tuple[float, ...] | None = None
     orientation: str | None = None

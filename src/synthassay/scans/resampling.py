@@ -38,7 +38,7 @@ def regrid(volume: Volume, spacing: Sequence[float] | None, straighten: bool, li
     lowest = volume.values.min()
     padding = "zeros" if straighten else "border"
     result = moved(_smoothed(volume.values - lowest, own, target), "bilinear", padding)
-    mask = None if volume.mask is None else moved(volume.mask, "nearest", "zeros")[0].numpy() > 0.5
+    mask = None if volume.mask is None else moved(volume.mask, "nearest", "zeros")[0].numpy().astype(volume.mask.dtype)
     values = result[0].numpy().astype(np.float32) + lowest
     return replace(volume, values=values, affine=result.affine.numpy(), mask=mask)
 
@@ -49,7 +49,7 @@ def _refuse_large(volume: Volume, target: Sequence[float], straighten: bool, lim
         extent = [max(1.0, side) for side in np.abs(volume.affine[:3, :3]) @ volume.values.shape]
     count = math.prod(side / step + 1 for side, step in zip(extent, target, strict=True))
     if not count <= limits.voxels:
-        raise Unreadable("pixdim", "a large volume", "more voxels than cohort.limits.voxels after resampling")
+        raise Unreadable("pixdim", "a large volume", "more voxels than limits.voxels after resampling")
 
 
 def _smoothed(values: NDArray[np.float32], own: Sequence[float], target: Sequence[float]) -> NDArray[np.float32]:

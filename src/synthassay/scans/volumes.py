@@ -44,11 +44,11 @@ class VolumeSpec(Spec):
 class Volume:
     """``values``: ``[x, y, z]`` float32, rescaled units. ``affine``: ``[4, 4]`` float64 from voxel indices to RAS+
     millimetres (NIfTI's convention; a DICOM position (x, y, z) in LPS+ is (-x, -y, z) here). ``mask``: ``[x, y, z]`` on
-    the same grid. ``placed`` is False where the file does not say how its voxels lie."""
+    the same grid, the values of the mask's file. ``placed`` is False where the file does not say how its voxels lie."""
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
-    mask: NDArray[np.bool_] | None = None
+    mask: NDArray[np.float32] | None = None
     placed: bool = True
 
     @property

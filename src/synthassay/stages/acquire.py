@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synthassay.errors import UserError
 from synthassay.generators.control_specs import ControlSpec, NoiseSpec, OracleSpec
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.records import Cohort, ImageSet, content_digest
 from synthassay.stages.context import RunContext
@@ -41,7 +41,7 @@ def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> I
 
 def acquire_external(context: RunContext, spec: ExternalSpec, cohort: Cohort) -> tuple[ImageSet, dict[str, int]]:
     """The set under ``spec.root`` in the cohort's shape, and how many of its files were left out by reason."""
-    from synthassay.generators.external import external_fingerprint, load_external
+    from synthassay.generators.external.sets import external_fingerprint, load_external
 
     if not spec.root or not Path(spec.root).expanduser().is_dir():
         raise UserError(
@@ -53,7 +53,9 @@ def acquire_external(context: RunContext, spec: ExternalSpec, cohort: Cohort) ->
     key = StageKey("external", VERSION, {"external": spec.to_key()}, inputs)
 
     def build(workdir: Path) -> None:
-        images, quarantined = load_external(spec, root, like=cohort.images, policy=cohort.policy)
+        images, quarantined = load_external(
+            spec, root, like=cohort.images, policy=cohort.policy, resources=context.resources, progress=context.progress
+        )
         save_images(images, workdir)
         write_json(workdir / "quarantined.json", dict(Counter(row.reason for row in quarantined)))
 

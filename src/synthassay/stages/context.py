@@ -11,8 +11,9 @@ from synthassay.cohorts.specs import CohortSpec
 from synthassay.downstream.specs import DownstreamSpec
 from synthassay.errors import UserError
 from synthassay.features.specs import EncoderSpec
+from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.privacy.specs import MemorisationSpec
@@ -28,6 +29,7 @@ class RunSpec(Spec):
     kind: Literal["run"] = "run"
     cohort: SerializeAsAny[CohortSpec]
     generators: tuple[SerializeAsAny[GeneratorSpec | ExternalSpec], ...]
+    sample: SampleSpec = SampleSpec()
     controls: tuple[SerializeAsAny[ControlSpec], ...]
     encoder: SerializeAsAny[EncoderSpec]
     also_encode: tuple[SerializeAsAny[EncoderSpec], ...] = ()  # further encoders, for fidelity only

@@ -2,7 +2,8 @@
 
 Pixels are those of the store, bit for bit. What is known of an image is carried: for real images the spacing that is
 left after cutting and scaling, for generated ones that of generator-train where all its images share one. The place in
-the patient is not known; a volume's slices are placed from its first voxel.
+the patient is not known; a volume's slices are placed from its first voxel. Masks go along as NIfTI files of class
+indices; to DICOM files they are not exported.
 """
 
 import csv
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.errors import UserError
-from synthassay.records import SPLITS, Cohort, ImageSet, Origin, Progress
+from synthassay.records import SPLITS, UNKNOWN_MASK, Cohort, ImageSet, Origin, Progress
 from synthassay.scans.facts import TABLE, Grid, ImageFacts, slice_grid, table_row
 from synthassay.stages.grids import real_grids, shared_grid
 from synthassay.store.files import disk_errors_explained, write_atomically, write_json
@@ -29,7 +30,7 @@ SETS = ("sample", "control", "external")  # stages that leave an image set
 FOLDER = re.compile(r"[a-z]+/[0-9a-f]{24}")  # of a stage in the store; run.json may come from anybody
 MODALITY = re.compile(r"[A-Z]{2,16}")
 MAX_BYTES = 1 << 26  # of run.json
-IMAGES, LISTED, SUMMARY = "images", "images.tsv", "export.json"
+IMAGES, MASKS, LISTED, SUMMARY = "images", "masks", "images.tsv", "export.json"
 Encode = Callable[[Any, ImageFacts], bytes]
 
 
@@ -50,7 +51,7 @@ class Order:
 
 
 def export(order: Order, progress: Progress) -> Path:
-    """Write ``images/``, ``images.tsv`` and ``export.json``; returns the path of the table."""
+    """Write ``images/``, ``images.tsv`` and ``export.json``, of known masks ``masks/``; returns the table's path."""
     if order.modality is not None and not MODALITY.fullmatch(order.modality):
         raise UserError(f"modality={order.modality} is no DICOM modality; give one such as MR, CT, DX or OT")
     found = _found(order)
@@ -66,6 +67,8 @@ def export(order: Order, progress: Progress) -> Path:
         order.out.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = order.out / IMAGES
         folder.mkdir()
+        if _with_masks(found, order):
+            (order.out / MASKS).mkdir()
         rows = list(_written(found, order, folder, progress))
         write_atomically(order.out / LISTED, lambda path: _table(path, rows))
         write_json(order.out / SUMMARY, _summary(found, order))
@@ -149,7 +152,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _written(found: Exported, order: Order, folder: Path, progress: Progress) -> Iterator[dict[str, str]]:
-    encode, images = _encoder(order.format), found.images
+    encode, images, masked = _encoder(order.format), found.images, _with_masks(found, order)
     progress.start(f"export {order.name}", len(images))
     for row in range(len(images)):
         facts, pixels = facts_of(found, row, order.modality), np.asarray(images.pixels[row])
@@ -159,9 +162,24 @@ def _written(found: Exported, order: Order, folder: Path, progress: Progress) ->
             path.write_bytes(encode(part, said))
             if order.format == "nifti":
                 _sidecar(path, said)
-            yield {"path": f"{IMAGES}/{path.name}"} | table_row(said)
+            row_of_table = {"path": f"{IMAGES}/{path.name}"} | table_row(said)
+            if masked:
+                row_of_table["mask"] = _mask(images, row, order.out / MASKS / path.name, encode, said)
+            yield row_of_table
         progress.advance()
     progress.finish()
+
+
+def _with_masks(found: Exported, order: Order) -> bool:
+    return order.format == "nifti" and bool(found.images.mask_known.any())
+
+
+def _mask(images: ImageSet, row: int, path: Path, encode: Encode, facts: ImageFacts) -> str:
+    """Write the mask of one image; returns its path as the table has it, "" where the mask is unknown."""
+    if images.masks is None or images.masks[row].flat[0] == UNKNOWN_MASK:
+        return ""
+    path.write_bytes(encode(np.asarray(images.masks[row])[None], facts))
+    return f"{MASKS}/{path.name}"
 
 
 def _slices(facts: ImageFacts, pixels: NDArray[Any]) -> list[tuple[ImageFacts, NDArray[Any]]]:
@@ -221,7 +239,8 @@ def facts_of(found: Exported, row: int, modality: str | None = None) -> ImageFac
 
 def _table(path: Path, rows: list[dict[str, str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["path", *TABLE], delimiter="\t", lineterminator="\n")
+        columns = ["path", *TABLE, *(["mask"] if rows and "mask" in rows[0] else [])]
+        writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -232,5 +251,5 @@ def _summary(found: Exported, order: Order) -> dict[str, Any]:
         "set": images.name, "origin": found.origin, "images": len(images), "patients": len(np.unique(images.patients)),
         "format": order.format, "content_id": images.content_id, "generator_key": images.generator_key,
         "label_names": list(images.label_names), "shape": list(images.pixels.shape[1:]),
-        "dtype": images.pixels.dtype.name,
+        "dtype": images.pixels.dtype.name, "mask_names": list(images.mask_names) if _with_masks(found, order) else [],
     }  # fmt: skip

@@ -9,7 +9,7 @@ from synthassay.card import DataCard
 from synthassay.errors import UserError
 from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.specs import EncoderSpec
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult

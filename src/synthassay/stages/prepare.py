@@ -4,8 +4,8 @@ from pathlib import Path
 
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.errors import UserError
-from synthassay.generators.external_files import read_trained_on
-from synthassay.generators.external_specs import ExternalSpec
+from synthassay.generators.external.files import read_trained_on
+from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.records import Cohort
 from synthassay.specs import digest_of
@@ -13,7 +13,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_cohort, save_cohort
 
-VERSION = 4
+VERSION = 5
 
 
 def prepare(context: RunContext) -> tuple[Cohort, StageOutput]:

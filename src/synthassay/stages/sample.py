@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.generators.plan import condition_plan
+from synthassay.generators.conditioning.plan import MEASURED, condition_plan, planned_images
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.records import MISSING, UNLABELLED, ImageSet
@@ -14,18 +14,20 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_images, save_images, write_array
 
-VERSION = 1
-CONDITION_COLUMNS = ("site", "device")
+VERSION = 2
+PLACES = ("site", "device")  # columns of every synthetic set, conditioned on or not
 
 
 def sample(context: RunContext, spec: GeneratorSpec, trained: StageOutput, train: ImageSet) -> ImageSet:
-    """The synthetic set of ``spec``: as many images as generator-train unless ``images`` says otherwise."""
-    n = spec.images or len(train)
+    """The synthetic set of ``spec``: as many images as generator-train unless ``images`` or the plan says otherwise."""
+    plan = context.spec.sample.plan
+    n = spec.images or planned_images(plan) or len(train)
     inputs = {"generator": trained.key.digest, "train": train.content_id}
-    key = StageKey("sample", VERSION, {"generator": spec.to_key(), "n": n, "seed": context.spec.seed}, inputs)
+    params = {"generator": spec.to_key(), "n": n, "seed": context.spec.seed, "plan": plan.to_key()}
+    key = StageKey("sample", VERSION, params, inputs)
 
     def build(workdir: Path) -> None:
-        conditions = condition_plan(train, n, spec.condition_on, context.spec.seed)
+        conditions = condition_plan(train, n, spec.condition_on, context.spec.seed, plan)
         seeds = np.array([derive_seed("image", context.spec.seed, i) for i in range(n)], np.int64)
         pixels = _pixels(context, spec, trained, seeds, conditions, workdir / ".shards", train)
         save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
@@ -78,7 +80,9 @@ def _as_set(
 ) -> ImageSet:
     n = len(pixels)
     ids = np.array([f"{spec.name}-{i:06d}" for i in range(n)])
-    groups = {name: conditions.get(name, np.full(n, MISSING)).astype(np.str_) for name in CONDITION_COLUMNS}
+    columns = (*PLACES, *(name for name in train.groups if name in conditions and name not in PLACES))
+    groups = {name: conditions.get(name, np.full(n, MISSING)).astype(np.str_) for name in columns}
+    masks = conditions.get("mask")
     return ImageSet(
         name=spec.name,
         origin="generator",
@@ -87,6 +91,9 @@ def _as_set(
         patients=ids,
         seeds=seeds,
         groups=groups,
+        covariates={name: conditions[name] for name in MEASURED if name in conditions},
+        masks=masks,
+        mask_names=() if masks is None else train.mask_names,
         labels=conditions.get("label", np.full(n, UNLABELLED)).astype(np.int64),
         label_names=train.label_names,
         generator_key=trained.key.digest,

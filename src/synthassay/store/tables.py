@@ -69,20 +69,24 @@ def _prefixed(frame: pd.DataFrame, prefix: str) -> list[str]:
 
 
 def save_images(images: ImageSet, folder: Path) -> None:
-    """Write ``pixels.npy``, ``table.parquet`` and ``set.json``."""
+    """Write ``pixels.npy``, ``table.parquet`` and ``set.json``; with masks also ``masks.npy``."""
     write_array(folder / "pixels.npy", np.ascontiguousarray(images.pixels))
+    if images.masks is not None:
+        write_array(folder / "masks.npy", np.ascontiguousarray(images.masks))
     columns = _common_columns(images) | {f"covariate:{k}": v for k, v in images.covariates.items()}
     if images.seeds is not None:
         columns["seed"] = images.seeds
     _write_table(folder / "table.parquet", columns)
     facts = {"name": images.name, "origin": images.origin, "label_names": list(images.label_names)}
     extra = {"split": images.split, "generator_key": images.generator_key, "content_id": images.content_id}
-    write_json(folder / "set.json", facts | extra)
+    named = {"mask_names": list(images.mask_names)} if images.masks is not None else {}
+    write_json(folder / "set.json", facts | extra | named)
 
 
 def load_images(folder: Path) -> ImageSet:
-    """Read what :func:`save_images` wrote; pixels are memory-mapped."""
+    """Read what :func:`save_images` wrote; pixels and masks are memory-mapped."""
     facts = json.loads((folder / "set.json").read_text())
+    mask_names = tuple(facts.pop("mask_names", ()))
     frame = pd.read_parquet(folder / "table.parquet")
     covariates = {
         name.removeprefix("covariate:"): frame[name].to_numpy(dtype=np.float32)
@@ -90,6 +94,8 @@ def load_images(folder: Path) -> ImageSet:
     }
     return ImageSet(
         pixels=np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False),
+        masks=np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False) if mask_names else None,
+        mask_names=mask_names,
         ids=_text(frame["id"]),
         patients=_text(frame["patient"]),
         labels=frame["label"].to_numpy(dtype=np.int64),

@@ -1,6 +1,7 @@
 """Pixels of files that the tests write, and of those in pydicom's wheel."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,29 @@ def test_every_depth_is_read(tmp_path, bits, signed):
     pixels = np.packbits(values, bitorder="little").tobytes() if bits == 1 else values.tobytes()
     save_dicom(tmp_path / "a.dcm", values, BitsAllocated=allocated, BitsStored=bits, HighBit=bits - 1, PixelData=pixels)
     assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+RESCALES = [(1, 0), (2, -1024), (-3, 7), (-1, 0), (255, 65536), (255, 65537), (256, 1), (1, 2**25), (0.37, -12.5)]
+
+
+@pytest.mark.parametrize(("slope", "intercept"), RESCALES)
+@pytest.mark.parametrize("kind", ["u2", "i2"])
+def test_rescaled_values_are_those_of_double_precision_to_the_bit(tmp_path, kind, slope, intercept):
+    every = np.arange(1 << 16, dtype=np.uint16).view(kind).reshape(256, 256)
+    save_dicom(tmp_path / "a.dcm", every, RescaleSlope=slope, RescaleIntercept=intercept)
+    expected = np.float32(every.astype(np.float64) * slope + intercept)
+    assert np.array_equal(read(tmp_path / "a.dcm")[0].view(np.uint32), expected.view(np.uint32))
+
+
+def test_slices_known_from_the_header_are_taken_where_they_are_as_many_as_the_frames():
+    path = next(path for path in wheel_files() if path.name == "SC_rgb_rle_2frame.dcm")
+    known, content = read_header(path, LIMITS).slices, path.read_bytes()
+    moved = tuple(replace(facts, spacing=(2.0, 3.0)) for facts in known)
+    assert [plane.spacing_mm for plane in read_planes(content, LIMITS, known=moved)] == [(2.0, 3.0)] * 2
+    for facts in ((), moved[:1], moved * 2):  # of another header than the file's
+        planes = read_planes(content, LIMITS, known=facts)
+        assert [plane.spacing_mm for plane in planes] == [one.spacing for one in known]
+        assert [plane.slice_index for plane in planes] == [0, 1]
 
 
 @pytest.mark.parametrize("compression", [None, RLELossless])

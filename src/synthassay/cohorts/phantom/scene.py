@@ -14,6 +14,7 @@ FIELD_OF_VIEW_MM = 220.0
 
 # Signal of the tissues in a FLAIR-like contrast, 1 = full signal.
 AIR, SKULL, FLUID, FAT, GREY, WHITE = 0.012, 0.07, 0.09, 0.80, 0.54, 0.42
+STRUCTURES = ("background", "head", "brain", "ventricles", "lesion")  # each lies within those before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class Pose:
 class Scene:
     """``signal`` ``[h, w]`` float32 in [0, about 1.2]; ``mask`` ``[h, w]`` uint8, 1 in the lesion; its place in pixels.
 
+    ``structures`` ``[h, w]`` uint8: the innermost of :data:`STRUCTURES` at each pixel.
     ``centre`` (row, column; the centre of pixel 0 is 0.0) and ``radius_px`` are NaN without a lesion.
     ``ventricle_mm2`` is the area of the ventricles.
     """
 
     signal: NDArray[np.float32]
     mask: NDArray[np.uint8]
+    structures: NDArray[np.uint8]
     centre: tuple[float, float]
     radius_px: float
     ventricle_mm2: float
@@ -73,7 +76,7 @@ def render(
     x, y = head_coordinates(size, pose)
     edge = 0.3 * pixel_spacing_mm(size)
     level = offset_mm + pose.level
-    tissue, brain, ventricles = _tissues(anatomy, x, y, age, level, edge)
+    tissue, head, brain, ventricles = _tissues(anatomy, x, y, age, level, edge)
     signal = tissue * (1 + strength * anatomy.texture.at(x, y))
     mask = np.zeros((size, size), np.uint8)
     centre, radius_px = (np.nan, np.nan), np.nan
@@ -85,11 +88,14 @@ def render(
         centre = pixel_of(size, pose, shown.x, shown.y)
         radius_px = shown.radius / pixel_spacing_mm(size)
     area = float(ventricles.sum()) * pixel_spacing_mm(size) ** 2
-    return Scene(np.maximum(signal, 0).astype(np.float32), mask, centre, radius_px, area)
+    structures = np.select([mask > 0, ventricles >= 0.5, brain >= 0.5, head >= 0.5], [4, 3, 2, 1]).astype(np.uint8)
+    return Scene(np.maximum(signal, 0).astype(np.float32), mask, structures, centre, radius_px, area)
 
 
-def _tissues(anatomy: Anatomy, x: Array, y: Array, age: float, level: float, edge: float) -> tuple[Array, Array, Array]:
-    """Signal before texture and lesion, and the soft memberships of brain and ventricles, each ``[h, w]``."""
+def _tissues(
+    anatomy: Anatomy, x: Array, y: Array, age: float, level: float, edge: float
+) -> tuple[Array, Array, Array, Array]:
+    """Signal before texture and lesion, and the soft memberships of head, brain and ventricles, each ``[h, w]``."""
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     skin = heads.head_radius(anatomy, angle, level)
     surface = skin - anatomy.scalp - anatomy.skull - 1.5
@@ -105,7 +111,8 @@ def _tissues(anatomy: Anatomy, x: Array, y: Array, age: float, level: float, edg
     fluid = np.maximum.reduce([fluid, ventricles, heads.fissure(anatomy, tx, ty, age)])
     inside = WHITE + (GREY - WHITE) * grey
     inside = inside + (FLUID - inside) * fluid
-    signal = AIR + (FAT - AIR) * expit((skin - radius) / edge)
+    head = expit((skin - radius) / edge)
+    signal = AIR + (FAT - AIR) * head
     signal = signal + (SKULL - signal) * expit((skin - anatomy.scalp - radius) / edge)
     signal = signal + (FLUID - signal) * expit((surface + 1.5 - radius) / edge)
-    return signal + (inside - signal) * brain, np.asarray(brain), ventricles
+    return signal + (inside - signal) * brain, np.asarray(head), np.asarray(brain), ventricles

@@ -29,7 +29,8 @@ def write_phantom(spec: PhantomSpec, out: Path, progress: Progress) -> None:
 
     ``out/dicom/<site>/<patient>/study-<k>/image-<i>.dcm`` and ``out/dicom/labels.csv`` (columns file, lesion) are what
     a reader of scans gets. ``out/truth/`` holds ``truth.parquet``, ``noise_free.npy`` (``[n, h, w]`` float32, the scene
-    before any device, about 1 = full signal) and ``masks.npy`` (``[n, h, w]`` uint8), in the table's row order.
+    before any device, about 1 = full signal), ``masks.npy`` (the lesion, ``[n, h, w]`` uint8) and ``structures.npy``
+    (head, brain, ventricles and lesion, ``[n, h, w]`` uint8), in the table's row order.
     A folder that an interrupted call left is completed; a finished one is left as it is.
     Raises :class:`UserError` if ``out`` holds the phantom of another spec.
     """

@@ -1,18 +1,23 @@
-"""The ground truth beside the phantom's images: one table, and two arrays in its row order."""
+"""The ground truth beside the phantom's images: one table, and arrays in its row order."""
 
 import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from synthassay.cohorts.phantom.dicom_writer import Slice
 from synthassay.cohorts.phantom.scene import Scene
+from synthassay.scans.unreadable import Unreadable
 
-TABLE, NOISE_FREE, MASKS = "truth.parquet", "noise_free.npy", "masks.npy"
+FOLDER = "truth"  # beside the DICOM folder
+TABLE, NOISE_FREE, MASKS, STRUCTURES = "truth.parquet", "noise_free.npy", "masks.npy", "structures.npy"
+ARRAYS = {NOISE_FREE: np.float32, MASKS: np.uint8, STRUCTURES: np.uint8}
 LABELS = "labels.csv"  # inside the DICOM folder: what a hospital would send along with the files
 
 
@@ -61,7 +66,7 @@ class TruthWriter:
         self._rows: list[dict[str, object]] = []
         self._arrays = {
             name: np.lib.format.open_memmap(folder / f".{name}.tmp", mode="w+", dtype=dtype, shape=(n, size, size))
-            for name, dtype in ((NOISE_FREE, np.float32), (MASKS, np.uint8))
+            for name, dtype in ARRAYS.items()
         }
 
     def add(self, image: Slice, scene: Scene) -> None:
@@ -69,6 +74,7 @@ class TruthWriter:
         row = len(self._rows)
         self._arrays[NOISE_FREE][row] = scene.signal
         self._arrays[MASKS][row] = scene.mask
+        self._arrays[STRUCTURES][row] = scene.structures
         self._rows.append(truth_row(image, scene))
 
     def commit(self, labels: Path) -> None:
@@ -86,5 +92,29 @@ class TruthWriter:
 
 def is_complete(folder: Path, dicom: Path, files: Sequence[str]) -> bool:
     """Whether an earlier call wrote the whole truth and every one of ``files`` under ``dicom``."""
-    written = all((folder / name).is_file() for name in (TABLE, NOISE_FREE, MASKS)) and (dicom / LABELS).is_file()
+    written = all((folder / name).is_file() for name in (TABLE, *ARRAYS)) and (dicom / LABELS).is_file()
     return written and all((dicom / file).is_file() for file in files)
+
+
+def structures_beside(dicom: Path) -> str | None:
+    """The path of the structures relative to the DICOM folder; None where that is no folder of a phantom."""
+    truth = dicom / ".." / FOLDER
+    return f"../{FOLDER}/{STRUCTURES}" if all((truth / name).is_file() for name in (TABLE, STRUCTURES)) else None
+
+
+def structures_of(dicom: Path, file: str) -> NDArray[np.float32]:
+    """``[h, w]``: the structures in one image, numbered as in :data:`~synthassay.cohorts.phantom.scene.STRUCTURES`.
+
+    Raises :class:`Unreadable` for an image that the truth does not list.
+    """
+    truth = (dicom / ".." / FOLDER).resolve()
+    row = _rows(truth).get(file)
+    if row is None:
+        raise Unreadable("mask", "absent", "the phantom's truth does not list the file")
+    return np.asarray(np.load(truth / STRUCTURES, mmap_mode="r", allow_pickle=False)[row], np.float32)
+
+
+@lru_cache(maxsize=1)
+def _rows(truth: Path) -> dict[str, int]:
+    files = pd.read_parquet(truth / TABLE, columns=["file"])["file"]
+    return {file: row for row, file in enumerate(files.tolist())}

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from synthassay.errors import UserError
-from synthassay.generators.checkpoint import MODEL_CARD, write_text
 from synthassay.generators.devices import torch_device
 from synthassay.generators.foreign.files import Files, open_files
 from synthassay.generators.foreign.sampler import ForeignModel, ForeignSampler, check_output
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.generators.foreign.weights import check_pinned, read_weights
 from synthassay.generators.protocol import Sampler
+from synthassay.generators.training.checkpoint import MODEL_CARD, write_text
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources
 
@@ -59,8 +59,10 @@ class PretrainedFamily(ABC):
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
-    def load(self, workdir: Path, resources: Resources) -> Sampler:
-        """The sampler of the files whose digest the card in ``workdir`` holds."""
+    def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
+        """The sampler of the files whose digest the card in ``workdir`` holds; they have no snapshots."""
+        if snapshot is not None:
+            raise UserError(f"{self.spec.name} was trained elsewhere and has no snapshots to choose from.")
         card = json.loads((workdir / MODEL_CARD).read_text(encoding="utf-8"))
         files, device = open_files(self.spec.path), torch_device(resources)
         if files.digest() != card["digest"]:

@@ -20,6 +20,7 @@ class PretrainedSpec(GeneratorSpec):
     digests. ``condition_on`` follows from ``labels``.
     """
 
+    condition_dropout: Literal[0] = Field(0, exclude=True)  # for training only
     path: str | None = Field(None, exclude=True)
     sha256: tuple[str, ...] = Field((), exclude=True)  # the files of weights must have one of these; empty: any
     labels: dict[str, int] | None = None  # class name of the cohort → class index of the model; None: unconditional

@@ -36,8 +36,8 @@ CANDIDATES: dict[UID, tuple[str, ...]] = {
     RLELossless: ("pylibjpeg", "pydicom"),
     JPEGBaseline8Bit: ("pillow", "gdcm", "pylibjpeg"),
     JPEGExtended12Bit: ("pylibjpeg", "gdcm", "pillow"),
-    JPEGLossless: ("gdcm", "pylibjpeg"),
-    JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
+    JPEGLossless: ("imagecodecs", "gdcm", "pylibjpeg"),
+    JPEGLosslessSV1: ("imagecodecs", "gdcm", "pylibjpeg"),
     JPEGLSLossless: ("pyjpegls", "gdcm", "pylibjpeg"),
     JPEGLSNearLossless: ("pyjpegls", "gdcm", "pylibjpeg"),
     JPEG2000Lossless: ("pylibjpeg", "gdcm"),
@@ -50,6 +50,9 @@ EIGHT_BITS_ONLY = ("gdcm", "pillow")  # of JPEG Extended; pylibjpeg-libjpeg, whi
 PACKAGES = {"gdcm": "python-gdcm", "pylibjpeg": "pylibjpeg-libjpeg (GPL)"}  # where their name is another
 NO_DECODER = "no decoder for this compression is installed; `synthassay doctor` lists them"
 NOT_READ = "no decoder for this compression is known; save the file uncompressed"
+
+for _syntax in (JPEGLossless, JPEGLosslessSV1):
+    get_decoder(_syntax).add_plugin("imagecodecs", ("synthassay.scans.dicom.jpeg_lossless", "decode_frame"))
 
 
 def decoder_of(syntax: str, bits: int = 8) -> str:

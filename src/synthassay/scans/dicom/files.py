@@ -62,7 +62,7 @@ class _BoundedReader(io.BufferedReader):
             size = left if size is None or size < 0 else min(size, left)
         self._room -= size
         if self._room < 0:
-            raise Unreadable("header", "too large", "more than cohort.limits.header_mib before the pixels")
+            raise Unreadable("header", "too large", "more than limits.header_mib before the pixels")
         return super().read(size)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
+from synthassay.scans.dicom.attributes import whole_of
 from synthassay.scans.dicom.decoders import decoder_of, uncover
 from synthassay.scans.dicom.files import guarded, open_content
 from synthassay.scans.dicom.geometry import along_normal, orientation_name
@@ -25,18 +26,21 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def read_planes(
-    content: bytes, limits: LimitSpec, units: Units = "rescaled", header_window: bool = False
-) -> list[RawPlane]:
+    content: bytes, limits: LimitSpec, units: Units = "rescaled", header_window: bool = False,
+    known: Sequence[SliceFacts] = (),
+) -> list[RawPlane]:  # fmt: skip
     """All frames of one file's bytes (of a mosaic, its tiles): grey in ``units``, MONOCHROME1 inverted, RGB 0 to 255.
 
     ``header_window``: grey in [0, 1] by the window of the header instead, colour in [0, 1]. Overlays are not burnt in.
+    ``known`` are the facts of its slices (:func:`slice_facts`), where its header was read before.
     Raises :class:`Unreadable` for what holds no image, is over ``limits``, or is damaged.
     """
     dataset = open_content(content, limits)
     with guarded("PixelData", DAMAGED):
         check_shape(dataset, limits)
-        facts = slice_facts(dataset)
         layout = mosaic_of(dataset) if is_mosaic(dataset) else None
+        count = layout.count if layout else max(1, whole_of(dataset, "NumberOfFrames") or 1)
+        facts = known if len(known) == count else slice_facts(dataset)
         planes: list[RawPlane] = []
         for index, frame in enumerate(stored_frames(dataset, limits)):
             values = _values(dataset, frame, index, units, header_window)

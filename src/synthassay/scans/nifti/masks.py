@@ -1,7 +1,5 @@
 """Masks on the grid of their scan, by what both files say about where they lie."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -15,10 +13,8 @@ from synthassay.scans.volumes import AffineChoice, Volume
 SAME_PLACE = 1e-2  # largest difference of two affines that mean one grid
 
 
-def read_mask(
-    file: NiftiFile, scan: Volume, marks: Sequence[int], limits: LimitSpec, affine: AffineChoice = "best"
-) -> NDArray[np.bool_]:
-    """``[x, y, z]`` on the grid of ``scan``, which is upright: where the mask is one of ``marks``; above 0 without any.
+def read_mask(file: NiftiFile, scan: Volume, limits: LimitSpec, affine: AffineChoice = "best") -> NDArray[np.float32]:
+    """The mask's values ``[x, y, z]`` on the grid of ``scan``, which is upright.
 
     A mask of another shape is resampled to its nearest voxels. Raises :class:`Unreadable` where the two files do not
     say how they lie to each other, or contradict each other.
@@ -29,28 +25,27 @@ def read_mask(
         mask = upright(read_volume(file, limits, None, affine))
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
-    marked = np.isin(mask.values, list(marks)) if marks else mask.values > 0
     if mask.values.shape == scan.values.shape:
         if not np.allclose(mask.affine, scan.affine, atol=SAME_PLACE):
             raise Unreadable("mask affine", "another one", "mask and scan have one shape and lie differently in space")
-        return marked
+        return mask.values
     if not (mask.placed and scan.placed):
         found = " against ".join("x".join(map(str, one.values.shape)) for one in (mask, scan))
         raise Unreadable("mask dim", found, "mask and scan differ in shape, and the headers do not say how they lie")
-    return _on_grid(marked, mask, scan)
+    return _on_grid(mask, scan)
 
 
-def _on_grid(marked: NDArray[np.bool_], mask: Volume, scan: Volume) -> NDArray[np.bool_]:
-    """The nearest voxel of ``marked`` at every voxel of the scan; False outside of the mask."""
+def _on_grid(mask: Volume, scan: Volume) -> NDArray[np.float32]:
+    """The nearest voxel of the mask at every voxel of the scan; 0 outside of the mask."""
     to_mask = np.linalg.inv(mask.affine) @ scan.affine
     corners = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
     corners[:, :3] *= np.array(scan.values.shape) - 1
     reached = (corners @ to_mask.T)[:, :3]
-    if (reached.max(0) < -0.5).any() or (reached.min(0) > np.array(marked.shape) - 0.5).any():
+    if (reached.max(0) < -0.5).any() or (reached.min(0) > np.array(mask.values.shape) - 0.5).any():
         raise Unreadable("mask affine", "no overlap", "mask and scan lie in different places")
     moved = ndimage.affine_transform(
-        marked.astype(np.uint8), to_mask[:3, :3], to_mask[:3, 3], scan.values.shape, order=0, mode="constant"
+        mask.values, to_mask[:3, :3], to_mask[:3, 3], scan.values.shape, order=0, mode="constant"
     )  # fmt: skip
-    if marked.any() and not moved.any():
+    if (mask.values > 0).any() and not (moved > 0).any():
         raise Unreadable("mask affine", "no overlap", "what the mask marks lies outside of the scan")
-    return np.asarray(moved, bool)
+    return np.asarray(moved, np.float32)

@@ -1,0 +1,1 @@
+"""What generators are conditioned on, and which conditions are sampled."""

@@ -1,0 +1,1 @@
+"""Diffusion and flow models: solvers, noise levels, guidance and their settings."""

@@ -1,0 +1,109 @@
+"""What EDM, DDPM and flow share: one network, one learner, one way of sampling."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from synthassay.errors import UserError
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
+from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.diffusion.family_specs import DiffusionSpec
+from synthassay.generators.diffusion.objectives import Objective
+from synthassay.generators.diffusion.sampling import draw as solve
+from synthassay.generators.diffusion.sampling import noise_levels
+from synthassay.generators.diffusion.solvers import Denoiser
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
+from synthassay.generators.networks.unet import UNet
+from synthassay.generators.sampling import Draw, Noise
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
+from synthassay.generators.training.loop import Pace
+from synthassay.seeding import derive_seed
+
+
+class DiffusionLearner(Learner):
+    """The network in its objective, and its average."""
+
+    def __init__(self, spec: DiffusionSpec, objective: Objective, shape: Shape, device: torch.device) -> None:
+        self.spec, self.shape = spec, shape
+        self.live = place(objective, device)
+        average = followed(self.live, spec.training)
+        self.averages: Sequence[Average] = (average,)
+        self.modules: Mapping[str, nn.Module] = {"live": self.live, "average": average.kept}
+        self.optimisers: Mapping[str, Optimizer] = {"live": adamw(self.live, spec.training)}
+        self._losses: Callable[..., Tensor] | None = None
+
+    def phases(self, step: int) -> Sequence[Phase]:
+        """One update."""
+        return (Phase("live", self._draws, self._loss),)
+
+    def _draws(self, n: int, generator: torch.Generator) -> Draws:
+        levels = self.live.levels(n, generator)
+        return levels, torch.randn((n, *self.shape), generator=generator, device=generator.device)
+
+    def _loss(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Losses:
+        if self._losses is None:
+            self._losses = compiled(self.live.losses, self.spec.compile, images, condition, levels, noise)
+        loss = self._losses(images, condition, levels, noise).mean()
+        return Losses(loss, {"loss": loss})
+
+
+class DiffusionFamily(Family):
+    """Base of the families that denoise."""
+
+    spec: DiffusionSpec
+
+    def __init__(self, spec: DiffusionSpec, pace: Pace | None = None) -> None:
+        super().__init__(pace)
+        self.spec = spec
+        self.training = spec.training
+
+    @abstractmethod
+    def objective(self, network: nn.Module) -> Objective:
+        """How ``network`` is trained and asked."""
+
+    def network(self, shape: Shape, vocabulary: Vocabulary) -> Objective:
+        """The network in its objective; sides must be multiples of patch·2^(levels − 1)."""
+        spec = self.spec.network
+        multiple = spec.patch * 2 ** (len(spec.channels) - 1)
+        check_sides(self.spec.name, shape, multiple, "network.patch or fewer network.channels")
+        return self.objective(UNet(spec, shape[0], len(shape) - 1, vocabulary))
+
+    def learner(self, shape: Shape, vocabulary: Vocabulary, seed: int, device: torch.device) -> DiffusionLearner:
+        """A new network and its optimiser."""
+        weights = derive_seed(f"{self.kind}-weights", seed)
+        return DiffusionLearner(self.spec, seeded(lambda: self.network(shape, vocabulary), weights), shape, device)
+
+    def noise_shape(self, shape: Shape) -> tuple[int, ...]:
+        """The noise is an image."""
+        return shape
+
+    def draw(self, loaded: Loaded) -> Draw:
+        """The solver from the highest level of noise to 0; one σ for the whole batch."""
+        spec, network = self.spec.sampling, loaded.network
+        assert isinstance(network, Objective)
+        sigmas = noise_levels(spec, network.alpha_bars)
+        weaker = self._weaker(loaded) if spec.guidance.active and spec.guidance.kind == "weaker" else network
+
+        def view(network: nn.Module, condition: Condition) -> Denoiser:
+            def denoise(x: Tensor, sigma: float) -> Tensor:
+                with autocast(loaded.device, self.spec.training.precision):
+                    clean: Tensor = network(x, torch.full((len(x),), sigma, device=loaded.device), condition)
+                return loaded.standardiser.clipped(clean) if spec.clip else clean
+
+            return denoise
+
+        def draw(noise: Noise, condition: Condition) -> Tensor:
+            weak = view(weaker, condition if spec.guidance.kind == "weaker" else condition.nothing())
+            return solve(spec, view(network, condition), noise(0), sigmas, lambda step: noise(1 + step), weak)
+
+        return draw
+
+    def _weaker(self, loaded: Loaded) -> nn.Module:
+        """The first snapshot, which has learnt less (one of the two ways of Karras et al. 2024, arXiv 2406.02507)."""
+        if len(loaded.snapshots) < 2:
+            raise UserError(f"{self.spec.name}: sampling.guidance.kind=weaker needs an earlier state of the training.\n"
+                            "Train with training.snapshots of at least 2, or choose cfg.")  # fmt: skip
+        return loaded.at(loaded.snapshots[0])

@@ -1,0 +1,73 @@
+"""Sampling settings applied: which levels, which noise, which solver, how many evaluations."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synthassay.errors import UserError
+from synthassay.generators.diffusion.guidance import guided
+from synthassay.generators.diffusion.schedules import karras_sigmas, timestep_sigmas, uniform_t_sigmas
+from synthassay.generators.diffusion.solvers import SOLVERS, Denoiser, Noise
+from synthassay.generators.diffusion.specs import KarrasSpec, SamplingSpec, UniformTSpec
+from synthassay.seeding import noise_per_sample
+
+
+def noise_levels(spec: SamplingSpec, alpha_bars: Sequence[float] | None = None) -> list[float]:
+    """The σ that the solver visits. ``alpha_bars``: of the timesteps of a variance-preserving model, else None."""
+    grid = spec.schedule
+    if isinstance(grid, KarrasSpec):
+        return karras_sigmas(spec.steps, grid.sigma_min, grid.sigma_max, grid.rho)
+    if isinstance(grid, UniformTSpec):
+        return uniform_t_sigmas(spec.steps, grid.t_max, grid.shift)
+    if alpha_bars is None:
+        raise UserError("sampling.schedule.kind=timesteps, but this generator has no timesteps; choose karras or "
+                        "uniform-t")  # fmt: skip
+    return timestep_sigmas(spec.steps, alpha_bars, grid.spacing)
+
+
+def step_noise(
+    seeds: NDArray[np.int64], shape: tuple[int, ...], purpose: str, device: torch.device | str = "cpu"
+) -> Noise:  # fmt: skip
+    """``[len(seeds), *shape]`` for each step, of which row i depends on ``seeds[i]``, ``purpose`` and the step only."""
+
+    def noise(step: int) -> Tensor:
+        return noise_per_sample(seeds, shape, purpose, "step", step).to(device)
+
+    return noise
+
+
+def draw(
+    spec: SamplingSpec, denoise: Denoiser, start: Tensor, sigmas: Sequence[float], noise: Noise,
+    weak: Denoiser | None = None,
+) -> Tensor:  # fmt: skip
+    """Images ``[b, c, *s]`` from standard normal ``start`` of that shape at the levels ``sigmas``.
+
+    ``noise``: asked only by stochastic solvers. ``weak``: what guidance pushes away from; needed where it is active.
+    """
+    solver, guidance = SOLVERS[spec.solver], spec.guidance
+    if guidance.active:
+        if weak is None:
+            raise UserError(f"sampling.guidance.kind={guidance.kind}, but this generator has no model to guide with; "
+                            "choose none")  # fmt: skip
+        high = math.inf if guidance.sigma_max is None else guidance.sigma_max
+        denoise = guided(denoise, weak, guidance.scale, (guidance.sigma_min, high))
+    settings = {name: getattr(spec, name) for name in solver.settings}
+    if solver.noisy:
+        settings["noise"] = noise
+    return solver.run(denoise, start * sigmas[0], sigmas, **settings)
+
+
+def evaluations(spec: SamplingSpec, sigmas: Sequence[float]) -> int:
+    """Evaluations of a network for one batch, those of guidance with them: counted in a run on a single zero."""
+    seen: list[float] = []
+
+    def counting(x: Tensor, sigma: float) -> Tensor:
+        seen.append(sigma)
+        return x
+
+    draw(spec, counting, torch.zeros(()), sigmas, lambda _: torch.zeros(()), weak=counting)
+    return len(seen)

@@ -1,0 +1,89 @@
+"""What a family tells the training loop: its networks, its optimisers, and the losses of one step."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from synthassay.generators.specs import TrainingSpec
+
+Draws = tuple[Tensor, ...]
+
+
+class Losses(NamedTuple):
+    """``descended`` is minimised; ``shown`` goes into the table. All are means over the rows of the batch."""
+
+    descended: Tensor
+    shown: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One optimiser update of a step.
+
+    ``draws(n, generator)`` gives all randomness of ``n`` rows, each tensor with ``n`` as its first dimension; the loop
+    gives every process and every micro-batch its rows of it. ``loss(images, condition, *draws)`` is a mean over
+    independent rows, so that the mean over parts of a batch is that of the batch.
+    """
+
+    module: str  # whose parameters are updated, by the optimiser of the same name
+    draws: Callable[[int, torch.Generator], Draws]
+    loss: Callable[..., Losses]
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """``kept`` follows ``live``: kept ← decay·kept + (1 − decay)·live, with the decay at each step (from 1)."""
+
+    kept: nn.Module
+    live: nn.Module
+    decay: Callable[[int], float]
+
+
+class Learner(ABC):
+    """One family's networks and how they learn."""
+
+    modules: Mapping[str, nn.Module]  # all that a checkpoint holds; ``average`` is what is sampled from
+    optimisers: Mapping[str, Optimizer]  # by the name of the module
+    averages: Sequence[Average]
+
+    @abstractmethod
+    def phases(self, step: int) -> Sequence[Phase]:
+        """The updates of ``step`` (from 0), in order."""
+
+    def after(self, step: int, shown: Mapping[str, Tensor]) -> None:  # noqa: B027 - most families have nothing to do
+        """What else follows from the losses that this process saw of ``step``; nothing, if a family does not say."""
+
+
+def followed(live: nn.Module, spec: TrainingSpec) -> Average:
+    """An average that starts as a copy of ``live``."""
+    return Average(copy.deepcopy(live).requires_grad_(False), live, partial(ema_decay, spec))
+
+
+def adamw(module: nn.Module, spec: TrainingSpec) -> AdamW:
+    """The optimiser of the families, fused. The loop sets its rate at each step."""
+    betas = (spec.beta1, spec.beta2)
+    return AdamW(module.parameters(), spec.learning_rate, betas, weight_decay=spec.weight_decay, fused=True)
+
+
+def ema_decay(spec: TrainingSpec, step: int) -> float:
+    """Decay of the average at ``step`` (from 1), from a half-life in images that grows at first.
+
+    As in EDM's code: the ramp lets a short training have an average that is not made of its first steps.
+    """
+    half_life = min(spec.ema_half_life, step * spec.batch_size * spec.ema_ramp)
+    return float(0.5 ** (spec.batch_size / half_life))
+
+
+@torch.no_grad()
+def follow(kept: nn.Module, live: nn.Module, decay: float) -> None:
+    """``kept ← decay·kept + (1 − decay)·live``, for every parameter; buffers are copied."""
+    torch._foreach_lerp_(list(kept.parameters()), list(live.parameters()), 1 - decay)
+    for old, new in zip(kept.buffers(), live.buffers(), strict=True):
+        old.copy_(new)

@@ -1,0 +1,188 @@
+"""The training loop that the families share. Each step is a function of the weights, the seed and the step's number."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from synthassay.errors import UserError
+from synthassay.generators.conditioning.condition import Condition
+from synthassay.generators.devices import autocast
+from synthassay.generators.specs import TrainingSpec
+from synthassay.generators.training.checkpoint import (
+    SNAPSHOTS,
+    Checkpoint,
+    LossTable,
+    load_checkpoint,
+    save_checkpoint,
+    write_tensors,
+)
+from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, follow
+from synthassay.generators.training.micro import MicroBatches
+from synthassay.generators.training.team import Team, current_team
+from synthassay.records import Progress
+from synthassay.seeding import derive_seed
+
+
+@dataclass(slots=True)
+class Pace:
+    """When to write a checkpoint: every ``steps`` steps, or after ``seconds``, whichever is first.
+
+    Neither changes a result. Where writing is slow, time-driven ones keep to a twentieth of the time spent.
+    """
+
+    steps: int = 1000
+    seconds: float = 60.0
+    _last_step: int = 0
+    _last_time: float = field(default_factory=time.monotonic)
+    _cost: float = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether it is time, after ``step`` steps."""
+        waited = time.monotonic() - self._last_time
+        return step - self._last_step >= self.steps or waited >= max(self.seconds, 20 * self._cost)
+
+    def wrote(self, step: int, cost: float) -> None:
+        """Note that the checkpoint of ``step`` is on the disk (or was read from there), in ``cost`` seconds."""
+        self._last_step, self._last_time, self._cost = step, time.monotonic(), cost
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """One training under way, in one process or in all of a team."""
+
+    name: str  # of the generator, for messages
+    learner: Learner
+    data: TrainingData
+    spec: TrainingSpec
+    condition_dropout: float
+    folder: Path
+    fingerprint: str
+    pace: Pace
+    progress: Progress
+    team: Team = field(default_factory=current_team)
+    micro: MicroBatches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.micro = MicroBatches(self.name)
+        if self.spec.batch_size < self.team.size:
+            raise UserError(f"{self.name}: a batch of {self.spec.batch_size} cannot be shared by {self.team.size} "
+                            "processes; raise training.batch_size.")  # fmt: skip
+
+    def run(self) -> None:
+        """Train from the last checkpoint, or from the start, to the last step; the final state is a checkpoint too."""
+        learner, spec = self.learner, self.spec
+        found = load_checkpoint(self.folder, self.fingerprint, learner.modules, learner.optimisers)
+        state = found or Checkpoint(self.fingerprint, 0, LossTable())
+        self.pace.wrote(state.step, 0.0)
+        self.progress.start(f"train {self.name}", spec.steps, state.step)
+        window: list[Mapping[str, Tensor]] = []
+        while state.step < spec.steps:
+            window.append(self._step(state.step))
+            state.step += 1
+            self.progress.advance()
+            if state.step in snapshot_steps(spec)[:-1]:
+                self._write_snapshot(state.step)
+            if state.step % spec.log_every == 0 or state.step == spec.steps:
+                self._close_window(window, state)
+                window = []
+        self.progress.finish()
+
+    def _step(self, step: int) -> Mapping[str, Tensor]:
+        spec, data = self.spec, self.data
+        for optimiser in self.learner.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(spec, step)
+        part = self.team.part(spec.batch_size)
+        images, condition = data.batch(data.rows(step, spec.batch_size)[part])
+        generator = step_generator(data.seed, step, data.device)
+        uniform = torch.rand(spec.batch_size, data.vocabulary.draws, generator=generator, device=data.device)
+        condition = condition.dropped(uniform[part], self.condition_dropout)
+        shown: dict[str, Tensor] = {}
+        for phase in self.learner.phases(step):
+            draws = tuple(draw[part] for draw in phase.draws(spec.batch_size, generator))
+            shown |= self._descend(phase, images, condition, draws)
+        self.learner.after(step, shown)
+        for average in self.learner.averages:
+            follow(average.kept, average.live, average.decay(step + 1))
+        return shown
+
+    def _descend(self, phase: Phase, images: Tensor, condition: Condition, draws: Draws) -> dict[str, Tensor]:
+        """One optimiser step of ``phase.module``; other modules that the loss ran through get no gradient."""
+
+        def loss(rows: slice) -> Losses:
+            with autocast(self.data.device, self.spec.precision):
+                return phase.loss(images[rows], condition.rows(rows), *(draw[rows] for draw in draws))
+
+        parameters = [p for p in self.learner.modules[phase.module].parameters() if p.requires_grad]
+        gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
+        for parameter, gradient in zip(parameters, self.team.add(gradients), strict=True):
+            parameter.grad = gradient
+        if self.spec.gradient_clip:
+            nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip)
+        self.learner.optimisers[phase.module].step()
+        return shown
+
+    def _close_window(self, window: Sequence[Mapping[str, Tensor]], state: Checkpoint) -> None:
+        """Losses are read from the device, checked and logged here only, so that a GPU is not held up each step."""
+        names = list(dict.fromkeys(name for row in window for name in row))
+        means = [torch.stack([row[name] for row in window if name in row]).double().mean() for name in names]
+        values = {name: total.item() for name, total in zip(names, self.team.add(means), strict=True)}
+        if not all(math.isfinite(value) for value in values.values()):
+            raise self._diverged(state.step)
+        state.losses.append(state.step, values)
+        self.progress.log(state.step, **values)
+        if self.team.rank == 0 and (self.pace.due(state.step) or state.step == self.spec.steps):
+            if not all_finite(self.learner.modules.values()):  # the update itself may have overflowed
+                raise self._diverged(state.step)
+            start = time.monotonic()
+            save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
+            self.pace.wrote(state.step, time.monotonic() - start)
+
+    def _write_snapshot(self, step: int) -> None:
+        if self.team.rank == 0:
+            (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
+            write_tensors(self.folder / snapshot_name(step), self.learner.modules["average"].state_dict())
+
+    def _diverged(self, step: int) -> UserError:
+        rate = self.spec.learning_rate
+        return UserError(
+            f"{self.name}: training diverged (a loss or weight is not finite) between steps "
+            f"{max(0, step - self.spec.log_every)} and {step}.\nLower training.learning_rate (now {rate:g}), raise "
+            "training.warmup_steps, or set training.gradient_clip=1; the last good checkpoint is kept."
+        )
+
+
+def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """The generator of all draws of one step, on ``device``."""
+    return torch.Generator(device=device).manual_seed(derive_seed("train-step", seed, step))
+
+
+def snapshot_steps(spec: TrainingSpec) -> list[int]:
+    """After which steps the average is kept to choose from; the last is the end of the training."""
+    return sorted({max(1, spec.steps * k // spec.snapshots) for k in range(1, spec.snapshots + 1)})
+
+
+def snapshot_name(step: int) -> str:
+    """Where the snapshot of ``step`` lies in a training's folder."""
+    return f"{SNAPSHOTS}/{step:08d}.safetensors"
+
+
+def learning_rate(spec: TrainingSpec, step: int) -> float:
+    """The rate at ``step`` (from 0): a linear warm-up, then constant, or a cosine that reaches 0 after the last."""
+    warm = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
+    if spec.schedule == "constant":
+        return spec.learning_rate * warm
+    return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+
+
+@torch.no_grad()
+def all_finite(modules: Iterable[nn.Module]) -> bool:
+    """Whether every parameter is finite."""
+    parameters = [p for module in modules for p in module.parameters()]
+    return bool(torch.stack([p.isfinite().all() for p in parameters]).all())

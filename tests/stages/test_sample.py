@@ -1,0 +1,106 @@
+"""Synthetic sets carry the conditions that they were sampled with; a plan samples again and trains nothing."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthassay.generators.conditioning.plan_specs import SampleSpec
+from synthassay.records import UNKNOWN_MASK, ImageSet, SilentProgress
+from synthassay.specs import Resources
+from synthassay.stages.sample import sample
+from synthassay.store.store import Store
+
+N = 12
+ALL = ("label", "site", "device", "sex", "age_band", "slice_position", "mask")
+
+
+def training_images() -> ImageSet:
+    masks = np.random.default_rng(0).integers(0, 2, (N, 4, 4)).astype(np.uint8)
+    masks[0] = UNKNOWN_MASK
+    groups = {
+        "site": ["a", "b"],
+        "device": ["x", "y"],
+        "view": ["PA", "AP"],
+        "sex": ["F", ""],
+        "age_band": ["0-19", "60-"],
+    }
+    return ImageSet(
+        name="real/train", origin="real", pixels=np.zeros((N, 1, 4, 4), np.uint8), ids=np.arange(N).astype(str),
+        patients=np.arange(N).astype(str), labels=np.arange(N) // 9, label_names=("no", "yes"),
+        groups={name: np.array(values * 6) for name, values in groups.items()},
+        covariates={"slice_position": np.linspace(0, 1, N).astype(np.float32), "age": np.full(N, 30, np.float32)},
+        masks=masks, mask_names=("background", "tumour"),
+    )  # fmt: skip
+
+
+class Family:
+    """Draws images of the brightness of their label, once for each batch; counts its images."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def load(self, *_: Any) -> "Family":
+        return self
+
+    def sample(self, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> np.ndarray:
+        assert all(len(values) == len(seeds) for values in conditions.values())
+        self.drawn += len(seeds)
+        return np.broadcast_to(conditions["label"][:, None, None, None], (len(seeds), 1, 4, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def sampled(tmp_path: Path) -> Any:
+    """``sampled(condition_on, plan)`` is the synthetic set and how many of its images were drawn in this call."""
+
+    def run(condition_on: tuple[str, ...] = ("label",), plan: str = "real", images: int | None = None) -> Any:
+        family = Family()
+        key = {"kind": "fake", "condition_on": condition_on, "images": images}
+        spec: Any = SimpleNamespace(name="fake", images=images, sample_batch=5, condition_on=condition_on,
+                                    build=lambda: family, to_key=lambda: key)  # fmt: skip
+        chosen = SimpleNamespace(seed=0, sample=SampleSpec.model_validate({"plan": plan}))
+        context: Any = SimpleNamespace(spec=chosen, store=Store(tmp_path / "store"), resources=Resources(device="cpu"),
+                                       progress=SilentProgress(), note=lambda output: output)  # fmt: skip
+        trained: Any = SimpleNamespace(key=SimpleNamespace(digest="0" * 24), path=tmp_path)
+        return sample(context, spec, trained, training_images()), family.drawn
+
+    return run
+
+
+def test_all_conditions_are_columns_of_the_set(sampled: Any) -> None:
+    made, _ = sampled(ALL)
+    train = training_images()
+    assert sorted(made.groups) == ["age_band", "device", "sex", "site"]  # nothing of what was not conditioned on
+    assert list(made.covariates) == ["slice_position"]
+    assert made.mask_names == train.mask_names
+    assert made.mask_known.sum() == N - 1
+    source = np.argmin(np.abs(made.covariates["slice_position"][:, None] - train.covariates["slice_position"]), 1)
+    assert sorted(source.tolist()) == list(range(N))
+    np.testing.assert_array_equal(made.masks, train.masks[source])
+    np.testing.assert_array_equal(made.labels, train.labels[source])
+    for name, values in made.groups.items():
+        np.testing.assert_array_equal(values, train.groups[name][source])
+    np.testing.assert_array_equal(made.pixels[:, 0, 0, 0], 255 * made.labels)
+
+
+def test_without_other_conditions_places_are_missing_and_there_is_no_mask(sampled: Any) -> None:
+    made, _ = sampled()
+    assert {name: set(values.tolist()) for name, values in made.groups.items()} == {"site": {""}, "device": {""}}
+    assert made.covariates == {}
+    assert made.masks is None
+
+
+def test_another_plan_samples_again_and_the_same_does_not(sampled: Any, tmp_path: Path) -> None:
+    real, drawn = sampled()
+    assert (np.bincount(real.labels).tolist(), drawn) == ([9, 3], N)
+    assert sampled()[1] == 0
+    balanced, drawn = sampled(plan="uniform")
+    assert (np.bincount(balanced.labels).tolist(), drawn) == ([6, 6], N)
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("label,count\nyes,6\nno,1\n")
+    tabled, drawn = sampled(plan=str(tmp_path / "one.csv"))
+    assert (np.bincount(tabled.labels).tolist(), drawn) == ([1, 6], 7)
+    assert sampled(plan=str(tmp_path / "two.csv"))[1] == 0  # the same content
+    assert sampled(plan=str(tmp_path / "two.csv"), images=14)[1] == 14
