@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthassay.errors import UserError
-from synthassay.generators.external.fitting import resized
+from synthassay.generators.fitting import resized
 from synthassay.generators.foreign.specs import Axis, PretrainedSpec
 from synthassay.generators.protocol import Conditions
 from synthassay.seeding import noise_per_sample, torch_generator
