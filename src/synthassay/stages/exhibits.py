@@ -151,6 +151,8 @@ def loss_curves(line: "Line") -> list[LossCurve]:
     """The losses that each trained generator kept."""
     curves = []
     for name, trained in line.trained.items():
+        if trained.key.stage != "train":  # a pretrained generator brings no losses
+            continue
         with (trained.path / "losses.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         if rows:
