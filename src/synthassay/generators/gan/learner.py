@@ -14,7 +14,7 @@ from synthassay.generators.gan.augment import Augmentation, draws_per_image
 from synthassay.generators.gan.losses import gradient_penalty, relativistic_loss, separation
 from synthassay.generators.gan.specs import GanSpec
 from synthassay.generators.networks.r3gan import Discriminator, Generator
-from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.generators.training.team import current_team
 
 
@@ -25,13 +25,12 @@ class GanLearner(Learner):
         self.spec, self.dims = spec, generator.basis.ndim - 1
         self.generator, self.discriminator = place(generator, device), place(discriminator, device)
         self.augmentation = Augmentation(spec.augmentation).to(device)
-        average = followed(self.generator, spec.training)
-        self.averages: Sequence[Average] = (average,)
+        self.averages: Sequence[Average] = followed(self.generator, spec.training)
         self.modules: Mapping[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "augmentation": self.augmentation,
-            "average": average.kept,
+            **kept(self.averages),
         }
         self.optimisers: Mapping[str, Optimizer] = {
             name: adamw(self.modules[name], spec.training) for name in ("generator", "discriminator")
