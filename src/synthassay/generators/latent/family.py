@@ -1,6 +1,6 @@
 """Two trainings behind one protocol: an autoencoder, then a diffusion or flow model of its latents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,22 @@ class LatentFamily(Family):
     def noise_shape(self, shape: Shape) -> Shape:
         """The noise is a latent; sides must be multiples of what autoencoder and network need together."""
         spec = self.spec
-        multiple = spec.autoencoder.factor * spec.network.patch * 2 ** (len(spec.network.channels) - 1)
-        check_sides(spec.name, shape, multiple, "network.patch, or fewer network.channels or autoencoder.channels")
+        check_sides(
+            spec.name,
+            shape,
+            spec.autoencoder.factor * spec.network.multiple,
+            "network.patch, or fewer network.channels or autoencoder.channels",
+        )
         least = 3 * 2**spec.autoencoder.discriminator_layers
         if spec.autoencoder.adversarial_weight and min(shape[1:]) < least:
             raise UserError(f"{spec.name}: images are {'×'.join(map(str, shape[1:]))}, and the discriminator needs "
                             f"sides of at least {least}.\nSet fewer autoencoder.discriminator_layers, or "
                             "autoencoder.adversarial_weight=0.")  # fmt: skip
         return latent_shape(spec.autoencoder, shape)
+
+    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
+        """Of the model of the latents."""
+        return self.prior.weights(workdir, snapshots, step)
 
     def prepared(
         self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress

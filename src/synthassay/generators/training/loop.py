@@ -22,8 +22,9 @@ from synthassay.generators.training.checkpoint import (
     write_tensors,
 )
 from synthassay.generators.training.data import TrainingData
-from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, follow
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name, follow
 from synthassay.generators.training.micro import MicroBatches
+from synthassay.generators.training.rates import inverse_square_root
 from synthassay.generators.training.team import Team, current_team
 from synthassay.records import Progress
 from synthassay.seeding import derive_seed
@@ -86,8 +87,8 @@ class Training:
             window.append(self._step(state.step))
             state.step += 1
             self.progress.advance()
-            if state.step in snapshot_steps(spec)[:-1]:
-                self._write_snapshot(state.step)
+            if state.step in snapshot_steps(spec):
+                self._write_snapshots(state.step)
             if state.step % spec.log_every == 0 or state.step == spec.steps:
                 self._close_window(window, state)
                 window = []
@@ -144,10 +145,14 @@ class Training:
             save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
             self.pace.wrote(state.step, time.monotonic() - start)
 
-    def _write_snapshot(self, step: int) -> None:
-        if self.team.rank == 0:
-            (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
-            write_tensors(self.folder / snapshot_name(step), self.learner.modules["average"].state_dict())
+    def _write_snapshots(self, step: int) -> None:
+        """The averages after ``step``; the first one after the last step is the model itself, and written elsewhere."""
+        if self.team.rank:
+            return
+        (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
+        for k in range(step == self.spec.steps, len(self.learner.averages)):
+            average = self.learner.modules[average_name(k)]
+            write_tensors(self.folder / snapshot_name(step, k), average.state_dict())
 
     def _diverged(self, step: int) -> UserError:
         rate = self.spec.learning_rate
@@ -168,13 +173,21 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
     return sorted({max(1, spec.steps * k // spec.snapshots) for k in range(1, spec.snapshots + 1)})
 
 
-def snapshot_name(step: int) -> str:
-    """Where the snapshot of ``step`` lies in a training's folder."""
-    return f"{SNAPSHOTS}/{step:08d}.safetensors"
+def snapshot_name(step: int, k: int = 0) -> str:
+    """Where average ``k`` after ``step`` lies in a training's folder."""
+    return f"{SNAPSHOTS}/{step:08d}.{average_name(k)}.safetensors"
 
 
 def learning_rate(spec: TrainingSpec, step: int) -> float:
-    """The rate at ``step`` (from 0): a linear warm-up, then constant, or a cosine that reaches 0 after the last."""
+    """The rate at ``step`` (from 0): a linear warm-up, then constant, or falling.
+
+    ``cosine`` reaches 0 after the last step; ``inverse-sqrt`` is EDM2's, see
+    :func:`~synthassay.generators.training.rates.inverse_square_root`.
+    """
+    if spec.schedule == "inverse-sqrt":
+        return inverse_square_root(
+            spec.learning_rate, step, constant_steps=spec.constant_steps, warmup_steps=spec.warmup_steps
+        )
     warm = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
     if spec.schedule == "constant":
         return spec.learning_rate * warm
