@@ -102,10 +102,10 @@ class TrainingData:
         here = torch.from_numpy(rows).to(self.device)
         return images, Condition(self.codes[here], self.values[here], self._planes(masks, len(rows)))
 
-    def expect(self, rows: NDArray[np.int64]) -> None:
-        """Begin to gather ``rows``, of the next batch, while the device works; nothing to do for what lies there."""
+    def expect(self, step: int, batch_size: int, part: slice) -> None:
+        """Begin to gather ``part`` of the batch of ``step``, where images do not lie on the device."""
         if self.ahead is not None:
-            self.ahead.begin(rows, self._gather)
+            self.ahead.begin(self.rows(step, batch_size)[part], self._gather)
 
     def _gather(self, rows: NDArray[np.int64]) -> Gathered:
         index = torch.from_numpy(rows)

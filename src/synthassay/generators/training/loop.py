@@ -91,6 +91,7 @@ class Training:
         state = found or Checkpoint(self.fingerprint, 0, LossTable())
         if self.team.most(state.step) != self.team.least(state.step):
             raise UserError(f"{self.name}: the processes found different checkpoints; do they share store.root?")
+        state.window = [{name: loss.to(self.data.device) for name, loss in row.items()} for row in state.window]
         self.pace.wrote(state.step, 0.0)
         self.progress.start(f"train {self.name}", spec.steps, state.step)
         with stop_requests() as stop:
@@ -124,7 +125,7 @@ class Training:
                 group["lr"] = learning_rate(spec, step)
         part = self.team.part(spec.batch_size)
         images, condition = data.batch(data.rows(step, spec.batch_size)[part])
-        data.expect(data.rows(step + 1, spec.batch_size)[part])
+        data.expect(step + 1, spec.batch_size, part)
         generator = step_generator(data.seed, step, data.device)
         uniform = torch.rand(spec.batch_size, data.vocabulary.draws, generator=generator, device=data.device)
         condition = condition.dropped(uniform[part], self.condition_dropout)
