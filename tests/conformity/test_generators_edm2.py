@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthassay.generators.averages import WIDTHS, Profile, reconstruction_weights
 from synthassay.generators.networks.magnitude_preserving import MagnitudePreservingUNet
 from synthassay.generators.networks.specs import MagnitudePreservingSpec
+from synthassay.generators.training.averages import WIDTHS, Profile, reconstruction_weights
 
 DIAGONALS = (  # of the two images that come out
     (0.06676, 0.068705, -0.058203, -0.100801, -0.073083, 0.003931, 0.061029, -0.031292),

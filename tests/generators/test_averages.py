@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthassay.generators.averages import (
+from synthassay.generators.specs import TrainingSpec
+from synthassay.generators.training.averages import (
     WIDTHS,
-    PowerAverages,
     Profile,
     exponent,
     power_decay,
@@ -16,6 +16,7 @@ from synthassay.generators.averages import (
     relative_width,
     weighted_sum,
 )
+from synthassay.generators.training.learner import follow, followed
 
 STEPS = 1024
 
@@ -48,16 +49,16 @@ def closed_form(profile: Profile) -> NDArray[np.float64]:
     return np.diff(np.minimum(t, 1.0) ** (exponent(profile.sigma_rel) + 1))
 
 
-def walked(every: int = STEPS) -> tuple[dict[Profile, dict[str, Tensor]], PowerAverages]:
+def walked(every: int = STEPS) -> tuple[dict[Profile, dict[str, Tensor]], dict[float, nn.Module]]:
     live = Walker()
-    averages, snapshots = PowerAverages(live), {}
+    averages, snapshots = dict(zip(WIDTHS, followed(live, TrainingSpec(ema="power")), strict=True)), {}
     for step in range(1, STEPS + 1):
         live.walk(step)
-        averages.follow(step)
-        if step % every == 0:
-            for width, module in averages.modules.items():
-                snapshots[Profile(step, width)] = {k: v.clone() for k, v in module.state_dict().items()}
-    return snapshots, averages
+        for width, average in averages.items():
+            follow(average.kept, average.live, average.decay(step))
+            if step % every == 0:
+                snapshots[Profile(step, width)] = {k: v.clone() for k, v in average.kept.state_dict().items()}
+    return snapshots, {width: average.kept for width, average in averages.items()}
 
 
 def test_exponents_are_the_papers() -> None:
@@ -90,7 +91,7 @@ def test_gamma_zero_is_the_plain_mean() -> None:
 
 def test_averages_equal_the_closed_form() -> None:
     _, averages = walked()
-    for width, module in averages.modules.items():
+    for width, module in averages.items():
         expected = closed_form(Profile(STEPS, width)) @ curve(np.arange(1, STEPS + 1))
         np.testing.assert_allclose(module.moving.numpy(), expected, rtol=1e-10)  # type: ignore[operator, union-attr]
         assert int(module.count) == STEPS  # type: ignore[arg-type]

@@ -45,7 +45,8 @@ LABELS = Vocabulary(("label",), (("0", "1"),))
 
 
 def edm(channels: int = 1, scale: float = 1000.0) -> Edm:
-    return Edm(UNet(small_unet(), channels, 2, LABELS), EdmNoiseSpec(), scale)
+    network = small_unet().model_copy(update={"time_scale": scale})
+    return Edm(UNet(network, channels, 2, LABELS), EdmNoiseSpec())
 
 
 def nothing(n: int, dtype: torch.dtype = torch.float32) -> Condition:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from synthassay.generators.rates import inverse_square_root
+from synthassay.generators.training.rates import inverse_square_root
 
 
 def rate(step: int, constant_steps: int = 100, warmup_steps: int = 10) -> float:

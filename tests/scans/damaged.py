@@ -31,7 +31,7 @@ SPECS = {
     "nifti": NiftiSpec(**COMMON),
     "images": ImagesSpec(**COMMON, arrays=ArraySpec(rows={"label": "*_labels"})),
 }
-EXTERNAL = ExternalSpec(limits=LIMITS, arrays=ExternalArrays(labels="*_labels"))
+EXTERNAL = ExternalSpec(limits=LIMITS, arrays=ExternalArrays(images="*_images", labels="*_labels"))
 POLICY = {"mode": "fixed", "low": 0.0, "high": 255.0, "percentiles": None, "fit": "crop"}
 DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels are written
     "explicit": "MR_small.dcm", "implicit": "MR_small_implicit.dcm", "big endian": "MR_small_bigendian.dcm",

@@ -49,6 +49,10 @@ def test_each_family_is_sampled_on_the_phantom(kind, tmp_path):
     assert again.returncode == 0, again.stderr
     assert (pixels(tmp_path / "run") == drawn).all()
 
+    pinned = synthassay(tmp_path / "run", "sample", *settings, f"generator.sha256=['{'0' * 64}']")
+    assert pinned.returncode == 2
+    assert "not among generator.sha256" in pinned.stderr
+
 
 def test_what_does_not_fit_is_said_before_anything_is_trained(tmp_path):
     path = write_bundle(tmp_path / "model")
@@ -59,21 +63,19 @@ def test_what_does_not_fit_is_said_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "run" / "store" / "pretrained").exists()
 
 
-def test_without_trained_on_nothing_is_claimed_about_copies(tmp_path):
+@pytest.mark.slow
+def test_a_whole_run_claims_nothing_about_copies_without_trained_on(tmp_path):
     path = write_bundle(tmp_path / "model")
-    ended = synthassay(
-        tmp_path / "run", "score", "generator=monai_bundle", f"generator.path={path}", "also_encode.radiomics=null",
-        *SETTINGS,
-    )  # fmt: skip
+    settings = ["generator=monai_bundle", f"generator.path={path}", "also_encode.radiomics=null", *SETTINGS]
+    ended = synthassay(tmp_path / "run", "run", *settings)
     assert ended.returncode == 0, ended.stderr
-    (rows,) = [
-        rows for p in (tmp_path / "run" / "store" / "memorise").glob("*/results.json")
-        if (rows := json.loads(p.read_text())) and json.loads((p.parent / "key.json").read_text())["spec"]["name"]
-        == "monai_bundle"
-    ]  # fmt: skip
-    assert any(row["status"] == "insufficient-evidence" or "trained_on" in json.dumps(row) for row in rows), rows[:2]
+    results = json.loads((tmp_path / "run" / "out" / "results.json").read_text())
+    rows = [row for row in results["results"] if row["family"] == "memorisation" and row["generator"] == "monai_bundle"]
+    assert rows
+    assert {row["status"] for row in rows} == {"insufficient evidence"}
+    assert str(tmp_path) not in (tmp_path / "run" / "out" / "report.html").read_text()
 
 
-def test_the_spec_is_found_by_its_name():
+def test_images_are_drawn_by_class_where_labels_are_given():
     assert MonaiBundleSpec().condition_on == ()
     assert MonaiBundleSpec(labels={"a": 0}).condition_on == ("label",)

@@ -1,5 +1,6 @@
 """Synthetic sets carry the conditions that they were sampled with; a plan samples again and trains nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 
 from synthassay.generators.conditioning.plan_specs import SampleSpec
+from synthassay.generators.control_specs import OracleSpec
+from synthassay.generators.specs import VaeSpec
 from synthassay.records import UNKNOWN_MASK, ImageSet, SilentProgress
 from synthassay.specs import Resources
+from synthassay.stages.exhibits import set_summaries
 from synthassay.stages.sample import sample
 from synthassay.store.store import Store
 
@@ -104,3 +108,19 @@ def test_another_plan_samples_again_and_the_same_does_not(sampled: Any, tmp_path
     assert (np.bincount(tabled.labels).tolist(), drawn) == ([1, 6], 7)
     assert sampled(plan=str(tmp_path / "two.csv"))[1] == 0  # the same content
     assert sampled(plan=str(tmp_path / "two.csv"), images=14)[1] == 14
+
+
+def test_runs_of_another_plan_are_told_apart_and_say_so(sampled: Any) -> None:
+    """Runs whose settings have one digest are averaged over seeds."""
+    made, _ = sampled()
+    control = replace(made, name="oracle", origin="control", content_id="")
+    spec = OracleSpec()
+    summaries = {}
+    for plan in ("real", "uniform"):
+        asked = SampleSpec.model_validate({"plan": plan})
+        run = SimpleNamespace(generators=[VaeSpec(name="fake")], controls=[spec], sample=asked)
+        line: Any = SimpleNamespace(context=SimpleNamespace(spec=run), sets={"fake": made, "oracle": control})
+        summaries[plan] = set_summaries(line)
+    assert summaries["real"][0].settings_digest != summaries["uniform"][0].settings_digest
+    assert summaries["real"][1] == summaries["uniform"][1]
+    assert summaries["uniform"][0].description.endswith("every combination of conditions equally often")

@@ -46,8 +46,9 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
   generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
-  generator=NAME          one of edm, gan, vae, external; takes its settings: generator.training.steps=2000
+  generator=NAME          edm, gan, vae, external, monai_bundle, diffusers, medigan; its settings: generator.NAME=VALUE
   generator.root=DIR      with generator=external: the folder of synthetic images
+  generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
   sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV

@@ -94,6 +94,10 @@ def quantise(values: NDArray[np.float32], low: float, high: float, bits: int) ->
         raise ValueError("images hold NaN or infinite values")
     if not low < high:
         raise ValueError(f"the window is empty: {low} to {high}")
-    scaled = np.clip((values.astype(np.float64) - low) / (high - low), 0.0, 1.0)
-    stored: NDArray[Any] = np.rint(scaled * (2**bits - 1)).astype(DTYPES[bits])
+    scaled = values.astype(np.float64)
+    scaled -= low
+    scaled /= high - low
+    np.clip(scaled, 0.0, 1.0, out=scaled)
+    scaled *= 2**bits - 1
+    stored: NDArray[Any] = np.rint(scaled, out=scaled).astype(DTYPES[bits])
     return stored

@@ -36,11 +36,10 @@ def place(module: Module, device: torch.device) -> Module:
     """Move ``module`` to ``device``; on a GPU in channels_last, the layout of its fastest convolutions."""
     module = module.to(device)
     if device.type == "cuda":
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                layer.to(memory_format=torch.channels_last)
-            elif isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
-                layer.to(memory_format=torch.channels_last_3d)
+        for parameter in module.parameters():
+            layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(parameter.ndim)
+            if layout is not None:
+                parameter.data = parameter.data.contiguous(memory_format=layout)
     return module
 
 

@@ -14,4 +14,4 @@ class EdmFamily(DiffusionFamily):
 
     def objective(self, network: nn.Module) -> Edm:
         """Preconditioned denoising."""
-        return Edm(network, self.spec.noise, self.spec.network.time_scale)
+        return Edm(network, self.spec.noise)

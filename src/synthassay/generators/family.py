@@ -2,13 +2,13 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
@@ -98,8 +98,9 @@ class Family(ABC):
         vocabulary, device = _vocabulary(card), torch_device(resources)
 
         def at(step: int) -> nn.Module:
-            last = step == card["snapshots"][-1]
-            return self._trained(workdir / (MODEL if last else snapshot_name(step)), shape, vocabulary, device)
+            network = self.network(shape, vocabulary)
+            self._fill(network, self.weights(workdir, card["snapshots"], step))
+            return place(network.eval().requires_grad_(False), device)
 
         standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
         snapshots = tuple(card["snapshots"])
@@ -115,15 +116,16 @@ class Family(ABC):
             device=device,
         )
 
-    def _trained(self, path: Path, shape: Shape, vocabulary: Vocabulary, device: torch.device) -> nn.Module:
-        network = self.network(shape, vocabulary)
-        tensors, _ = read_tensors(path)
+    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
+        """What is sampled from after ``step``, one of the ``snapshots``."""
+        return read_tensors(workdir / (MODEL if step == snapshots[-1] else snapshot_name(step)))[0]
+
+    def _fill(self, network: nn.Module, tensors: dict[str, Tensor]) -> None:
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
-            text = f"{path.name} was trained with other network settings than those of {self.spec.name} now.\n"
+            text = f"{MODEL} was trained with other network settings than those of {self.spec.name} now.\n"
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
-        return place(network.eval().requires_grad_(False), device)
 
     def _write_card(
         self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str

@@ -14,7 +14,7 @@ from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.r3gan import Discriminator, Generator
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import GanSpec
-from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.generators.training.loop import Pace
 from synthassay.seeding import derive_seed
 
@@ -40,12 +40,11 @@ class GanLearner(Learner):
     def __init__(self, spec: GanSpec, generator: Generator, discriminator: Discriminator, device: torch.device) -> None:
         self.spec = spec
         self.generator, self.discriminator = place(generator, device), place(discriminator, device)
-        average = followed(self.generator, spec.training)
-        self.averages: Sequence[Average] = (average,)
+        self.averages: Sequence[Average] = followed(self.generator, spec.training)
         self.modules: Mapping[str, nn.Module] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "average": average.kept,
+            **kept(self.averages),
         }
         self.optimisers: Mapping[str, Optimizer] = {
             name: adamw(self.modules[name], spec.training) for name in ("generator", "discriminator")

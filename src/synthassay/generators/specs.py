@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ConditionName = Literal["label", "site", "device", "sex", "age_band", "slice_position", "mask"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
 Precision = Literal["auto", "float32", "bfloat16"]
-SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling"})
+SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling", "ema_width"})
 
 
 class TrainingSpec(Spec):
@@ -23,7 +23,9 @@ class TrainingSpec(Spec):
     batch_size: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)  # the learning rate rises linearly over these
-    schedule: Literal["constant", "cosine"] = "cosine"  # after the warm-up; cosine falls to 0 at the last step
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = "cosine"  # after the warm-up; cosine ends at 0
+    constant_steps: int = Field(default=0, ge=0)  # inverse-sqrt: the rate falls as 1/√step from here on
+    ema: Literal["half-life", "power"] = "half-life"  # power: EDM2's, of two relative widths
     ema_half_life: int = Field(default=50_000, ge=1)  # images after which a weight's share in the average has halved
     ema_ramp: float = Field(default=0.05, gt=0, le=1)  # early on the half-life is this share of the images seen so far
     gradient_clip: float = Field(default=1.0, ge=0)  # largest norm of the gradient; 0 does not clip
@@ -73,7 +75,7 @@ class UNetSpec(Spec):
     attention: tuple[bool, ...] = (False, False, True)
     head_channels: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
-    time_scale: float = Field(default=1000.0, gt=0)  # multiplies EDM's ln(sigma)/4 before MONAI's timestep embedding
+    time_scale: float = Field(default=1000.0, gt=0)  # of ln(sigma)/4, or of t in 0 to 1, for MONAI's embedding
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -89,6 +91,11 @@ class UNetSpec(Spec):
             raise ValueError(f"channels={heads} of the levels that attend must be multiples of head_channels="
                              f"{self.head_channels}")  # fmt: skip
         return self
+
+    @property
+    def multiple(self) -> int:
+        """Every side of an image must be a multiple of this."""
+        return int(self.patch * 2 ** (len(self.channels) - 1))
 
 
 class R3GanNetworkSpec(Spec):

@@ -21,7 +21,7 @@ from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.folding import fold, unfold
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import VaeNetworkSpec, VaeSpec
-from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.generators.training.loop import Pace
 from synthassay.generators.training.scaling import SIGMA_DATA
 from synthassay.seeding import derive_seed
@@ -101,9 +101,8 @@ class VaeLearner(Learner):
     def __init__(self, spec: VaeSpec, network: ConditionalVae, device: torch.device) -> None:
         self.spec = spec
         self.live = place(network, device)
-        average = followed(self.live, spec.training)
-        self.averages: Sequence[Average] = (average,)
-        self.modules: Mapping[str, nn.Module] = {"live": self.live, "average": average.kept}
+        self.averages: Sequence[Average] = followed(self.live, spec.training)
+        self.modules: Mapping[str, nn.Module] = {"live": self.live, **kept(self.averages)}
         self.optimisers: Mapping[str, Optimizer] = {"live": adamw(self.live, spec.training)}
         self._terms: Callable[..., Tensor] | None = None
 

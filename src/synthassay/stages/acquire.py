@@ -76,4 +76,6 @@ def acquire_pretrained(context: RunContext, spec: PretrainedSpec, images: ImageS
     def build(workdir: Path) -> None:
         family.fit(images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress)
 
-    return context.note(context.store.run(key, build))
+    output = context.note(context.store.run(key, build))
+    family.check(output.path)
+    return output

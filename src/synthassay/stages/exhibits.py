@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
 from synthassay.reports.data import CohortCount, CohortSummary, CopiedPair, GridCell, LossCurve, SetSummary
 from synthassay.seeding import derive_seed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PER_CELL = 6  # images of one set, label and site in a grid
 PAIRS = 6  # most copied pairs of one set
+PLANNED = {"uniform": "every combination of conditions equally often", "table": "conditions from a table"}
 
 
 def as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -28,17 +30,28 @@ def as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 def set_summaries(line: "Line") -> list[SetSummary]:
     """One summary per set under test; the digest tells which runs may be averaged over seeds."""
     specs = {s.name: s for s in (*line.context.spec.generators, *line.context.spec.controls)}
+    plan = line.context.spec.sample.plan
     return [
         SetSummary(
             name=name,
             origin=images.origin,
             images=len(images),
             units=len(np.unique(images.patients)),
-            settings_digest=digest_of(specs[name].to_key())[:12],
-            description=_phrase(specs[name]),
+            settings_digest=_settings_digest(specs[name], images, plan),
+            description=_phrase(specs[name]) + (f"; {PLANNED[plan.rule]}" if _planned(images, plan) else ""),
         )
         for name, images in line.sets.items()
     ]
+
+
+def _planned(images: ImageSet, plan: PlanSpec) -> bool:
+    """Whether the set was sampled with other conditions than those of generator-train."""
+    return images.origin == "generator" and plan.rule in PLANNED
+
+
+def _settings_digest(spec: Spec, images: ImageSet, plan: PlanSpec) -> str:
+    settings = [spec.to_key(), plan.to_key()] if _planned(images, plan) else spec.to_key()
+    return digest_of(settings)[:12]
 
 
 def _phrase(spec: Spec) -> str:
@@ -138,6 +151,8 @@ def loss_curves(line: "Line") -> list[LossCurve]:
     """The losses that each trained generator kept."""
     curves = []
     for name, trained in line.trained.items():
+        if trained.key.stage != "train":  # a pretrained generator brings no losses
+            continue
         with (trained.path / "losses.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         if rows:

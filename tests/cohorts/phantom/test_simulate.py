@@ -42,7 +42,7 @@ def whole(tiny: PhantomSpec, tmp_path: Path) -> dict[str, str]:
 def test_equal_specs_give_equal_bytes(tiny: PhantomSpec, tmp_path: Path, whole: dict[str, str]):
     write_phantom(tiny, tmp_path / "again", SilentProgress())
     assert digests(tmp_path / "again") == whole
-    assert len(whole) == len(list(plan_images(tiny))) + 5  # labels, spec, table, two arrays
+    assert len(whole) == len(list(plan_images(tiny))) + 6  # labels, spec, table, three arrays
 
 
 def test_another_seed_gives_other_images(tiny: PhantomSpec, tmp_path: Path, whole: dict[str, str]):

@@ -1,5 +1,10 @@
 import numpy as np
 import pandas as pd
+import pytest
+
+from synthassay.cohorts.phantom.scene import FIELD_OF_VIEW_MM, STRUCTURES
+from synthassay.cohorts.phantom.truth import structures_beside, structures_of
+from synthassay.scans.unreadable import Unreadable
 
 from .conftest import Written
 
@@ -7,6 +12,25 @@ from .conftest import Written
 def test_mask_is_there_exactly_where_the_label_is(phantom: Written):
     np.testing.assert_array_equal(phantom.masks.any((1, 2)), phantom.truth.lesion)
     assert set(np.unique(phantom.masks)) == {0, 1}
+
+
+def test_structures_lie_in_each_other_and_hold_the_lesion(phantom: Written):
+    structures = np.load(phantom.out / "truth" / "structures.npy")
+    assert structures.shape == phantom.masks.shape
+    np.testing.assert_array_equal(structures == STRUCTURES.index("lesion"), phantom.masks == 1)
+    areas = {name: (structures >= i).mean((1, 2)) for i, name in enumerate(STRUCTURES)}
+    assert (areas["head"] < 0.8).all()
+    assert (areas["brain"] > 0.5 * areas["head"]).all()
+    pixel = (FIELD_OF_VIEW_MM / phantom.spec.size) ** 2
+    ventricles = (structures == STRUCTURES.index("ventricles")).sum((1, 2)) * pixel
+    assert np.corrcoef(ventricles, phantom.truth.ventricle_mm2)[0, 1] > 0.9
+    for image, structure in zip(phantom.noise_free[::9], structures[::9], strict=True):
+        assert image[structure == 0].max() < 0.5 < image[structure == 1].max()  # the scalp is bright, air is not
+    assert structures_beside(phantom.out / "dicom") == "../truth/structures.npy"
+    assert structures_beside(phantom.out) is None
+    np.testing.assert_array_equal(structures_of(phantom.out / "dicom", phantom.truth.file[3]), structures[3])
+    with pytest.raises(Unreadable, match="does not list"):
+        structures_of(phantom.out / "dicom", "another.dcm")
 
 
 def test_place_is_stated_exactly_where_the_label_is(phantom: Written):

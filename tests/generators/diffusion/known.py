@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor
 
+from synthassay.seeding import noise_per_sample
+
 MEAN, STD = 0.3, 0.5
 
 
@@ -15,3 +17,8 @@ def gaussian_denoiser(x: Tensor, sigma: float) -> Tensor:
 def exact(x: Tensor, sigma: float) -> Tensor:
     """Where the probability-flow ODE takes ``x`` from ``sigma`` to 0: deviations shrink as the marginal's does."""
     return MEAN + (x - MEAN) * STD / math.hypot(STD, sigma)
+
+
+def step_noise(seeds, shape, purpose="test"):
+    """Noise of each step, of which row i depends on ``seeds[i]``, ``purpose`` and the step only."""
+    return lambda step: noise_per_sample(seeds, shape, purpose, "step", step)

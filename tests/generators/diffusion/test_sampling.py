@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from synthassay.errors import UserError
-from synthassay.generators.diffusion.sampling import draw, evaluations, noise_levels, step_noise
+from synthassay.generators.diffusion.sampling import draw, evaluations, noise_levels
 from synthassay.generators.diffusion.schedules import linear_alpha_bars
 from synthassay.generators.diffusion.solvers import SOLVERS, euler
 from synthassay.generators.diffusion.specs import (
@@ -20,7 +20,7 @@ from synthassay.generators.diffusion.specs import (
     TimestepsSpec,
     UniformTSpec,
 )
-from tests.generators.diffusion.known import gaussian_denoiser
+from tests.generators.diffusion.known import gaussian_denoiser, step_noise
 
 ALPHA_BARS = linear_alpha_bars()
 GRIDS = {"karras": KarrasSpec(), "timesteps": TimestepsSpec(), "uniform-t": UniformTSpec()}

@@ -11,9 +11,7 @@ from synthassay.generators.diffusion.schedules import (
     cosine_alpha_bars,
     karras_sigmas,
     linear_alpha_bars,
-    sigma_of,
     spaced,
-    timestep_of,
     timestep_sigmas,
     uniform_t_sigmas,
 )
@@ -82,12 +80,3 @@ def test_timestep_sigmas_are_the_models_levels():
     sigmas = timestep_sigmas(50, bars)
     assert falls(sigmas)
     assert sigmas[0] == pytest.approx(math.sqrt(1 / bars[999] - 1))
-
-
-def test_a_level_finds_its_timestep():
-    levels = [sigma_of(bar) for bar in linear_alpha_bars()]
-    for index in (0, 1, 500, 999):
-        assert timestep_of(levels[index], levels) == pytest.approx(index)
-    assert timestep_of(math.sqrt(levels[10] * levels[11]), levels) == pytest.approx(10.5)
-    assert timestep_of(1e-6, levels) == 0
-    assert timestep_of(1e6, levels) == 999

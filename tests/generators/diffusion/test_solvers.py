@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from synthassay.generators.diffusion.sampling import step_noise
 from synthassay.generators.diffusion.schedules import karras_sigmas, linear_alpha_bars, timestep_sigmas
 from synthassay.generators.diffusion.schedules import uniform_t_sigmas as uniform_t
 from synthassay.generators.diffusion.solvers import (
@@ -20,7 +19,7 @@ from synthassay.generators.diffusion.solvers import (
     heun,
     stochastic_heun,
 )
-from tests.generators.diffusion.known import MEAN, STD, exact, gaussian_denoiser
+from tests.generators.diffusion.known import MEAN, STD, exact, gaussian_denoiser, step_noise
 
 SEEDS = np.arange(2000)
 ALPHA_BARS = linear_alpha_bars()

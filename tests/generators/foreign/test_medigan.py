@@ -7,6 +7,7 @@ import pytest
 import torch
 from monai.networks.nets import Generator
 from pydantic import ValidationError
+from safetensors.torch import save
 
 from synthassay.errors import UserError
 from synthassay.generators.foreign.specs import MediganSpec
@@ -33,6 +34,15 @@ def test_a_dcgan_is_rebuilt_from_its_weights(tmp_path):
     assert images.std() > 0.01
     np.testing.assert_allclose(images, images_of(network, 12, 1, 1), atol=1e-5)
     assert not path.with_suffix(".ran").exists()
+
+
+def test_layers_of_safetensors_stand_in_the_order_of_their_numbers(tmp_path):
+    network = dcgan_network()
+    names = {"c1": "main.0", "n1": "main.1", "c2": "main.9", "n2": "main.10", "c3": "main.11"}
+    state = {f"{names[key.split('.')[0]]}.{key.split('.')[1]}": value for key, value in network.state_dict().items()}
+    path = write_zip(tmp_path / "model.zip", dcgan__safetensors=save(state))
+    images = sampler_of(zipped(path), tmp_path / "card").sample(SEEDS, {})
+    np.testing.assert_allclose(images, images_of(network, 12, 1, 1), atol=1e-5)
 
 
 def test_leakiness_and_output_are_settings(tmp_path):

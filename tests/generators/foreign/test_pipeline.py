@@ -1,6 +1,7 @@
 """diffusers pipelines: what is sampled is what diffusers samples, and what needs text, code or a network is refused."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -175,3 +176,10 @@ def test_a_wrong_digest(tmp_path):
     root = write_pipeline(tmp_path / "pipe")
     with pytest.raises(UserError, match=r"not among generator\.sha256"):
         sampler_of(pipeline(root, sha256=("1" * 64,)), tmp_path / "card")
+
+
+def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    root = write_pipeline(tmp_path / "pipe")
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(UserError, match=r"pip install 'synthassay\[diffusers\]'"):
+        sampler_of(pipeline(root), tmp_path / "card")

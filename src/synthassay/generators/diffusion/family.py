@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,15 @@ from synthassay.generators.diffusion.sampling import draw as solve
 from synthassay.generators.diffusion.sampling import noise_levels
 from synthassay.generators.diffusion.solvers import Denoiser
 from synthassay.generators.family import Family, Loaded, Shape, check_sides
+from synthassay.generators.networks.edm2 import Edm2UNet
+from synthassay.generators.networks.magnitudes import enforce
+from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
-from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed
-from synthassay.generators.training.loop import Pace
+from synthassay.generators.training.averages import WIDTHS, Profile, reconstruction_weights, weighted_sum
+from synthassay.generators.training.checkpoint import MODEL, read_tensors
+from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
+from synthassay.generators.training.loop import Pace, snapshot_name
 from synthassay.seeding import derive_seed
 
 
@@ -29,10 +35,11 @@ class DiffusionLearner(Learner):
     def __init__(self, spec: DiffusionSpec, objective: Objective, shape: Shape, device: torch.device) -> None:
         self.spec, self.shape = spec, shape
         self.live = place(objective, device)
-        average = followed(self.live, spec.training)
-        self.averages: Sequence[Average] = (average,)
-        self.modules: Mapping[str, nn.Module] = {"live": self.live, "average": average.kept}
-        self.optimisers: Mapping[str, Optimizer] = {"live": adamw(self.live, spec.training)}
+        self.averages: Sequence[Average] = followed(self.live, spec.training)
+        self.modules: Mapping[str, nn.Module] = {"live": self.live, **kept(self.averages)}
+        optimiser = adamw(self.live, spec.training)
+        optimiser.register_step_post_hook(lambda *_: enforce(self.live))  # of EDM2's layers; others have none
+        self.optimisers: Mapping[str, Optimizer] = {"live": optimiser}
         self._losses: Callable[..., Tensor] | None = None
 
     def phases(self, step: int) -> Sequence[Phase]:
@@ -67,14 +74,27 @@ class DiffusionFamily(Family):
     def network(self, shape: Shape, vocabulary: Vocabulary) -> Objective:
         """The network in its objective; sides must be multiples of patch·2^(levels − 1)."""
         spec = self.spec.network
-        multiple = spec.patch * 2 ** (len(spec.channels) - 1)
-        check_sides(self.spec.name, shape, multiple, "network.patch or fewer network.channels")
+        check_sides(self.spec.name, shape, spec.multiple, "network.patch or fewer network.channels")
+        if isinstance(spec, MagnitudePreservingSpec):
+            return self.objective(Edm2UNet(spec, shape[0], len(shape) - 1, vocabulary))
         return self.objective(UNet(spec, shape[0], len(shape) - 1, vocabulary))
 
     def learner(self, shape: Shape, vocabulary: Vocabulary, seed: int, device: torch.device) -> DiffusionLearner:
         """A new network and its optimiser."""
         weights = derive_seed(f"{self.kind}-weights", seed)
         return DiffusionLearner(self.spec, seeded(lambda: self.network(shape, vocabulary), weights), shape, device)
+
+    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
+        """The first average, or with ``ema_width`` the average of that width, fitted to all that were kept."""
+        if self.spec.ema_width is None:
+            return super().weights(workdir, snapshots, step)
+        found = [(Profile(s, w), k, s) for s in snapshots if s <= step for k, w in enumerate(WIDTHS)]
+        shares = reconstruction_weights([profile for profile, _, _ in found], Profile(step, self.spec.ema_width))
+
+        def state(k: int, at: int) -> dict[str, Tensor]:
+            return read_tensors(workdir / (MODEL if k == 0 and at == snapshots[-1] else snapshot_name(at, k)))[0]
+
+        return weighted_sum(shares, (state(k, at) for _, k, at in found))
 
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """The noise is an image."""

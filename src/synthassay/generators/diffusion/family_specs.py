@@ -1,10 +1,11 @@
 """Settings of the diffusion and flow families."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, SamplingSpec
+from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.specs import GeneratorSpec, Name, TrainingSpec, UNetSpec
 from synthassay.specs import Spec
 
@@ -18,6 +19,7 @@ class EdmNoiseSpec(Spec):
     kind: Literal["edm-noise"] = "edm-noise"
     p_mean: float = -1.2
     p_std: float = Field(default=1.2, gt=0)
+    weighting: Literal["edm", "learnt"] = "edm"  # learnt: divided by the loss to expect (Karras et al. 2024, EDM2)
 
 
 class DdpmNoiseSpec(Spec):
@@ -41,10 +43,17 @@ class FlowNoiseSpec(Spec):
 class DiffusionSpec(GeneratorSpec):
     """Base of the families whose images come from noise in many steps."""
 
-    network: UNetSpec = UNetSpec()
+    network: Annotated[UNetSpec | MagnitudePreservingSpec, Field(discriminator="kind")] = UNetSpec()
     training: TrainingSpec = TrainingSpec()
     sampling: SamplingSpec = SamplingSpec()
+    ema_width: float | None = Field(default=None, gt=0, le=0.28)  # of the average to sample, with training.ema=power
     compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+
+    @model_validator(mode="after")
+    def _averaged(self) -> Self:
+        if self.ema_width is not None and self.training.ema != "power":
+            raise ValueError(f"ema_width={self.ema_width} needs training.ema=power; set it to null, or train so")
+        return self
 
 
 class EdmSpec(DiffusionSpec):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from synthassay.generators.conditioning.condition import Condition
 from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, EdmNoiseSpec, FlowNoiseSpec
 from synthassay.generators.diffusion.schedules import ALPHA_BARS, sigma_of
+from synthassay.generators.networks.uncertainty import Uncertainty, balanced
 from synthassay.generators.training.scaling import SIGMA_DATA
 
 
@@ -72,16 +73,15 @@ def loss_weight(sigma: Tensor) -> Tensor:
 class Edm(Objective):
     """D(x; σ) = c_skip·x + c_out·F(c_in·x; c_noise) (Karras et al. 2022, arXiv 2206.00364, equation 7)."""
 
-    def __init__(self, network: nn.Module, noise: EdmNoiseSpec, time_scale: float) -> None:
+    def __init__(self, network: nn.Module, noise: EdmNoiseSpec) -> None:
         super().__init__(network)
-        self.noise, self.time_scale = noise, time_scale
+        self.noise = noise
+        self.uncertainty = Uncertainty() if noise.weighting == "learnt" else None
 
     def forward(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """See :meth:`Objective.forward`. Sums are float32 whatever the autocast: at σ = 80 the image in x is small."""
         c_skip, c_out, c_in, c_noise = preconditioning(sigma)
-        # MONAI embeds timesteps of 0 to 1000 with periods of 2π to 2π·10,000. ln(σ)/4 spans −1.6 to 1.1: unscaled, all
-        # but the fastest sinusoids stay constant over it, the network hardly knows the noise level and draws blobs.
-        output: Tensor = self.network(_column(c_in, x) * x, self.time_scale * c_noise, condition)
+        output: Tensor = self.network(_column(c_in, x) * x, c_noise, condition)
         return _column(c_skip, x) * x + _column(c_out, x) * output.float()
 
     def levels(self, n: int, generator: torch.Generator) -> Tensor:
@@ -91,9 +91,10 @@ class Edm(Objective):
         return sigma
 
     def losses(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Tensor:
-        """λ(σ)·|D(y + σn; σ) − y|² (equation 2 with the weights of table 1)."""
+        """λ(σ)·|D(y + σn; σ) − y|² (equation 2 with the weights of table 1), or the same balanced by a learnt u(σ)."""
         clean = self(images + noise * _column(levels, images), levels, condition)
-        return loss_weight(levels) * _mean_square(clean - images)
+        losses = loss_weight(levels) * _mean_square(clean - images)
+        return losses if self.uncertainty is None else balanced(losses, self.uncertainty(levels.log() / 4))
 
 
 class Ddpm(Objective):
@@ -122,12 +123,12 @@ class Ddpm(Objective):
         return alpha**2 * x - s * output if self.velocity else x - _column(sigma, x) * output
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """Where ``sigma`` ``[b]`` lies among the T levels, stretched to the 0 to 1000 that the network embeds."""
+        """Where ``sigma`` ``[b]`` lies among the T levels, from 0 to 1."""
         levels, wanted = self.log_sigmas, sigma.log().contiguous()
         upper = torch.searchsorted(levels, wanted).clamp(1, len(levels) - 1)
         below, above = levels[upper - 1], levels[upper]
         share = ((wanted - below) / (above - below)).clamp(0.0, 1.0)
-        return (upper - 1 + share) * (1000 / len(levels))
+        return (upper - 1 + share) / len(levels)
 
     def levels(self, n: int, generator: torch.Generator) -> Tensor:
         """Timesteps, each equally likely, stratified."""
@@ -137,7 +138,7 @@ class Ddpm(Objective):
         """|ε − ε_θ(x_t, t)|², the simple loss, or the same of v."""
         alpha, s = _signal_and_noise(_column(self.log_sigmas[levels].exp(), images))
         target = alpha * noise - s * images if self.velocity else noise
-        output = self.network(alpha * images + s * noise, levels * (1000 / len(self.log_sigmas)), condition)
+        output = self.network(alpha * images + s * noise, levels / len(self.log_sigmas), condition)
         return _mean_square(output - target)
 
 
@@ -158,7 +159,7 @@ class Flow(Objective):
         """At t = σ/(1 + σ) the way is at x/(1 + σ), and the clean image lies at x_t − t·v."""
         t = sigma / (1 + sigma)
         state = x / _column(1 + sigma, x)
-        velocity: Tensor = self.network(state, 1000 * t, condition)
+        velocity: Tensor = self.network(state, t, condition)
         return state - _column(t, x) * velocity.float()
 
     def levels(self, n: int, generator: torch.Generator) -> Tensor:
@@ -171,5 +172,5 @@ class Flow(Objective):
     def losses(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Tensor:
         """|v_θ(x_t, t) − (ε − y)|²."""
         t = _column(levels, images)
-        velocity = self.network((1 - t) * images + t * noise, 1000 * levels, condition)
+        velocity = self.network((1 - t) * images + t * noise, levels, condition)
         return _mean_square(velocity - (noise - images))

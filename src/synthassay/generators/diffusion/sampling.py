@@ -3,9 +3,7 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from synthassay.errors import UserError
@@ -13,7 +11,6 @@ from synthassay.generators.diffusion.guidance import guided
 from synthassay.generators.diffusion.schedules import karras_sigmas, timestep_sigmas, uniform_t_sigmas
 from synthassay.generators.diffusion.solvers import SOLVERS, Denoiser, Noise
 from synthassay.generators.diffusion.specs import KarrasSpec, SamplingSpec, UniformTSpec
-from synthassay.seeding import noise_per_sample
 
 
 def noise_levels(spec: SamplingSpec, alpha_bars: Sequence[float] | None = None) -> list[float]:
@@ -27,17 +24,6 @@ def noise_levels(spec: SamplingSpec, alpha_bars: Sequence[float] | None = None) 
         raise UserError("sampling.schedule.kind=timesteps, but this generator has no timesteps; choose karras or "
                         "uniform-t")  # fmt: skip
     return timestep_sigmas(spec.steps, alpha_bars, grid.spacing)
-
-
-def step_noise(
-    seeds: NDArray[np.int64], shape: tuple[int, ...], purpose: str, device: torch.device | str = "cpu"
-) -> Noise:  # fmt: skip
-    """``[len(seeds), *shape]`` for each step, of which row i depends on ``seeds[i]``, ``purpose`` and the step only."""
-
-    def noise(step: int) -> Tensor:
-        return noise_per_sample(seeds, shape, purpose, "step", step).to(device)
-
-    return noise
 
 
 def draw(

@@ -1,7 +1,6 @@
 """The noise levels σ that a solver visits: each a pure function that returns falling levels and a last 0."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
@@ -73,15 +72,3 @@ def spaced(steps: int, timesteps: int, spacing: str = "trailing") -> list[int]:
 def timestep_sigmas(steps: int, alpha_bars: Sequence[float], spacing: str = "trailing") -> list[float]:
     """The levels of :func:`spaced` timesteps of a variance-preserving model with ``alpha_bars``, then 0."""
     return [sigma_of(alpha_bars[index]) for index in spaced(steps, len(alpha_bars), spacing)] + [0.0]
-
-
-def timestep_of(sigma: float, levels: Sequence[float]) -> float:
-    """The timestep, from 0, at which a model with rising ``levels`` has ``sigma``: between two, linear in ln σ.
-
-    A level outside takes the first or the last timestep.
-    """
-    after = bisect_left(levels, sigma)
-    if after == 0 or after == len(levels):
-        return float(min(after, len(levels) - 1))
-    low, high = math.log(levels[after - 1]), math.log(levels[after])
-    return after - 1 + (math.log(sigma) - low) / (high - low)

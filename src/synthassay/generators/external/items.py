@@ -97,14 +97,14 @@ def _described(
 ) -> list[tuple[str, list[Item] | _Slices | Unreadable]]:  # fmt: skip
     """What the header of each file says, in the order of ``paths``."""
     answers: list[list[Item] | _Slices | Unreadable] = [[] for _ in paths]
-    if paths:
-        progress.start(f"read headers of {spec.name}", len(paths))
-        for index, answer in Pool(_HeaderReader(root, spec, volumes), worker_count(resources), spec.limits).answers(
-            paths
-        ):
-            answers[index] = answer
-            progress.advance()
-        progress.finish()
+    if not paths:
+        return []
+    pool = Pool(_HeaderReader(root, spec, volumes), worker_count(resources), spec.limits)
+    progress.start(f"read headers of {spec.name}", len(paths))
+    for index, answer in pool.answers(paths):
+        answers[index] = answer
+        progress.advance()
+    progress.finish()
     return list(zip(paths, answers, strict=True))
 
 

@@ -1,5 +1,6 @@
 """One item of an external set → images. Files are untrusted: sizes are checked before anything is decoded."""
 
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,7 +68,8 @@ def _whole(policy: Mapping[str, Any]) -> bool:
 
 def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     """``[c, h, w]`` in [0, 1] over the full range of the file's depth."""
-    pictures = read_pictures(path, spec.limits)
+    # From memory: a length that a damaged header claims would be asked of a file, and taken, at once.
+    pictures = read_pictures(io.BytesIO(path.read_bytes()), spec.limits)
     if any(picture.bits == 32 for picture in pictures):
         raise Unreadable("mode", "32-bit values", "32-bit pictures have no full range; save 8 or 16 bits")
     stacks = [np.atleast_3d(picture.values) / np.float32(255) for picture in pictures]

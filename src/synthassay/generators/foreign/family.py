@@ -1,5 +1,6 @@
 """What the foreign families share: digests and a card in place of a training, checks before the first image."""
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class PretrainedFamily(ABC):
     spec: PretrainedSpec
 
     def __init__(self) -> None:
-        self.pinned: dict[str, str] = {}  # sha256 of every file of weights that was read
+        self.digests: dict[str, str] = {}  # sha256 of every file of weights that was read
 
     @abstractmethod
     def model(self, files: Files, device: torch.device) -> ForeignModel:
@@ -55,13 +56,15 @@ class PretrainedFamily(ABC):
             "output_shape": model.output_shape,
             "range": model.range,
             "digest": files.digest(),
-            "weights": self.pinned,
+            "weights": self.digests,
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
-        """The sampler of the files whose digest the card in ``workdir`` holds; there is no ``snapshot`` but the one."""
-        card = json.loads((workdir / MODEL_CARD).read_text(encoding="utf-8"))
+        """The sampler of the files whose digest the card in ``workdir`` holds; they have no snapshots."""
+        if snapshot is not None:
+            raise UserError(f"{self.spec.name} was trained elsewhere and has no snapshots to choose from.")
+        card = _card(workdir)
         files, device = open_files(self.spec.path), torch_device(resources)
         if files.digest() != card["digest"]:
             raise UserError(f"the files of {self.spec.name} (generator.path) changed while the run was under way.\n"
@@ -74,10 +77,15 @@ class PretrainedFamily(ABC):
             device=device,
         )
 
+    def check(self, workdir: Path) -> None:
+        """Hold the digests on the card against ``sha256`` once more: the card may be older than the setting."""
+        check_pinned(_card(workdir)["weights"], self.spec.sha256)
+
     def weights(self, files: Files, name: str) -> Mapping[str, Any]:
         """What the file of weights ``name`` holds, after a check of its digest."""
         data = files.read(name, self.spec.max_bytes)
-        self.pinned[name] = check_pinned(data, name, self.spec.sha256)
+        self.digests[name] = hashlib.sha256(data).hexdigest()
+        check_pinned(self.digests, self.spec.sha256)
         return read_weights(data, name)
 
     def _check_labels(self, model: ForeignModel, names: tuple[str, ...]) -> None:
@@ -95,3 +103,8 @@ class PretrainedFamily(ABC):
             if not 0 <= index < (model.classes or 0):
                 raise UserError(f"generator.labels: {name!r} is class {index}, and {self.spec.name} has the classes 0 "
                                 f"to {(model.classes or 0) - 1}.")  # fmt: skip
+
+
+def _card(workdir: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((workdir / MODEL_CARD).read_text(encoding="utf-8"))
+    return card

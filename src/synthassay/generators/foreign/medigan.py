@@ -1,5 +1,6 @@
 """medigan's zips: the weights of a GAN's generator in an architecture of our own; the zip's code is never run."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class MediganFamily(PretrainedFamily):
         entry = _entry(self.spec)
         name = self._weights_name(files, entry)
         state = state_of(self.weights(files, name), name, self.spec.state)
+        if name.endswith(".safetensors"):  # which sorts names as text; layers stand in the order of their numbers
+            state = dict(sorted(state.items(), key=_by_number))
         network, noise, images = self._network(state, name)
         network = place(network, device)
         _check_described(entry, noise)
@@ -38,7 +41,6 @@ class MediganFamily(PretrainedFamily):
         def draw(latent: Tensor, classes: Tensor | None, further: Sequence[torch.Generator]) -> Tensor:
             return images(network, latent)
 
-        assert self.spec.range is not None
         return ForeignModel(
             draw=draw,
             noise_shape=noise,
@@ -71,6 +73,10 @@ class MediganFamily(PretrainedFamily):
         wanted = "a file of weights" if named is None else printable(named)
         raise UserError(f"generator.path should hold {wanted} once; found: {listed}.\n"
                         "Name the generator's: generator.weights=FILE, as it is called in the zip.")  # fmt: skip
+
+
+def _by_number(item: tuple[str, Tensor]) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", item[0])]
 
 
 def _entry(spec: MediganSpec) -> dict[str, Any]:

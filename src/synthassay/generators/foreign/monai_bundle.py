@@ -30,6 +30,7 @@ from synthassay.generators.foreign.specs import MonaiBundleSpec
 from synthassay.generators.foreign.weights import State, fill, state_of
 
 _STEPS = re.compile(r"\.set_timesteps\(\s*num_inference_steps\s*=\s*(\d+|@\w+)\s*[,)]")
+_MAX_NOISE = 1 << 28  # numbers that one image starts from
 _NOISE = re.compile(r"\$torch\.randn?\(([\w@\s,()\[\]+]*?)\)(?:\.to\(@device\))?\s*(?:#.*)?")
 
 
@@ -81,7 +82,7 @@ class MonaiBundleFamily(PretrainedFamily):
         if shape is None:
             raise UserError(f"{config.file} does not say plainly which noise an image starts from.\nGive its shape, "
                             "channels first: generator.shape=[C,H,W] or [C,D,H,W].")  # fmt: skip
-        if len(shape) - 1 != dims or shape[0] != channels or max(shape) > 4096 or min(shape) < 1:
+        if len(shape) - 1 != dims or shape[0] != channels or min(shape) < 1 or math.prod(shape) > _MAX_NOISE:
             raise UserError(f"the noise has the shape {list(shape)} (channels first), and {network.entry} takes "
                             f"{channels} channels and {dims} dimensions.\nCorrect generator.shape.")  # fmt: skip
         return tuple(shape)

@@ -59,7 +59,6 @@ class DiffusersFamily(PretrainedFamily):
         steps = self.spec.steps or (trained if type(scheduler).__name__ == "DDPMScheduler" else 50)
         if steps > trained:
             raise UserError(f"generator.steps={steps}: the scheduler of this pipeline takes at most {trained} steps.")
-        assert self.spec.range is not None
         return ForeignModel(
             draw=_draw(network, decoder, scheduler, steps, self.spec.eta),
             noise_shape=noise,
@@ -70,12 +69,10 @@ class DiffusersFamily(PretrainedFamily):
 
     def _network(self, files: FolderFiles, folder: str, allowed: tuple[str, ...]) -> Any:
         """A network of ``folder`` with every tensor from its file."""
-        import diffusers
-
         config = _config(files, folder, "config.json", allowed)
         if "quantization_config" in config:
             raise _refusal(f"{folder}/config.json: quantization_config")
-        cls = getattr(diffusers, config["_class_name"])
+        cls = getattr(_library(), config["_class_name"])
         try:
             with torch.device("meta"):
                 network = cls.from_config(config)
@@ -138,12 +135,19 @@ def _safetensors(files: FolderFiles, folder: str) -> list[str]:
                     "convert the pipeline with save_pretrained(DIR, safe_serialization=True).")  # fmt: skip
 
 
-def _scheduler(files: FolderFiles, folder: str) -> Any:
-    import diffusers
+def _library() -> Any:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise UserError("generator=diffusers needs the package diffusers.\n"
+                        "Install it: pip install 'synthassay[diffusers]'.") from error  # fmt: skip
+    return diffusers
 
+
+def _scheduler(files: FolderFiles, folder: str) -> Any:
     config = _config(files, folder, "scheduler_config.json", SCHEDULERS)
     try:
-        return getattr(diffusers, config["_class_name"]).from_config(config)
+        return getattr(_library(), config["_class_name"]).from_config(config)
     except (TypeError, ValueError, KeyError, NotImplementedError) as error:
         raise UserError(f"{folder}/scheduler_config.json is refused by diffusers ({type(error).__name__}).") from error
 

@@ -20,10 +20,11 @@ class PretrainedSpec(GeneratorSpec):
     digests. ``condition_on`` follows from ``labels``.
     """
 
+    condition_dropout: Literal[0] = Field(0, exclude=True)  # for training only
     path: str | None = Field(None, exclude=True)
     sha256: tuple[str, ...] = Field((), exclude=True)  # the files of weights must have one of these; empty: any
     labels: dict[str, int] | None = None  # class name of the cohort → class index of the model; None: unconditional
-    range: tuple[float, float] | None = (-1.0, 1.0)  # values of the model's output that become 0 and 1
+    range: tuple[float, float] | None  # values of the model's output that become 0 and 1
     channels: Literal["exact", "match"] = "exact"  # match: grey ↔ RGB, from RGB the mean of the three
     resize: bool = False  # True: another size is cropped to the cohort's ratio and resampled; volumes cropped or padded
     axes: tuple[Axis, ...] | None = None  # what the model's axes are in the cohort's terms; None: h, w or d, h, w
@@ -86,6 +87,7 @@ class DiffusersSpec(PretrainedSpec):
 
     kind: Literal["diffusers"] = "diffusers"
     name: Name = "diffusers"
+    range: tuple[float, float] = (-1.0, 1.0)
     steps: int | None = Field(None, ge=1)  # None: the pipeline's default, all of training for DDPM and else 50
     eta: float = Field(0.0, ge=0, le=1)  # DDIM: 0 draws no further noise, 1 as much as DDPM
 
@@ -116,6 +118,7 @@ class MediganSpec(PretrainedSpec):
 
     kind: Literal["medigan"] = "medigan"
     name: Name = "medigan"
+    range: tuple[float, float] = (-1.0, 1.0)
     architecture: Literal["dcgan", "monai-generator"] = "dcgan"
     network: MonaiGeneratorSpec | None = None  # of architecture monai-generator; a DCGAN's is seen from its weights
     weights: str | None = None  # the file in the zip; None: what the config names, else the only one there

@@ -1,6 +1,5 @@
 """Weights of others: safetensors, or torch checkpoints that hold nothing but tensors; never a pickle with code."""
 
-import hashlib
 import io
 import pickle
 from collections.abc import Mapping
@@ -18,13 +17,12 @@ _WRAPPERS = ("state_dict", "model_state_dict", "unet_state_dict", "model", "netw
 State = Mapping[str, Tensor]
 
 
-def check_pinned(data: bytes, name: str, pins: tuple[str, ...]) -> str:
-    """sha256 (hex) of a file of weights; :class:`~synthassay.errors.UserError` when it is none of ``pins``."""
-    found = hashlib.sha256(data).hexdigest()
-    if pins and found not in pins:
-        raise UserError(f"{name} has sha256 {found},\nwhich is not among generator.sha256.\n"
-                        "Get the file again, or correct the setting.")  # fmt: skip
-    return found
+def check_pinned(found: Mapping[str, str], pins: tuple[str, ...]) -> None:
+    """:class:`~synthassay.errors.UserError` when a file's sha256 (hex, by its name) is none of ``pins``."""
+    for name, digest in found.items():
+        if pins and digest not in pins:
+            raise UserError(f"{name} has sha256 {digest},\nwhich is not among generator.sha256.\n"
+                            "Get the file again, or correct the setting.")  # fmt: skip
 
 
 def read_weights(data: bytes, name: str) -> Mapping[str, Any]:
@@ -47,7 +45,9 @@ def read_weights(data: bytes, name: str) -> Mapping[str, Any]:
 
 def is_state(value: object) -> bool:
     """Whether ``value`` maps names to tensors."""
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Tensor) for item in value.values())
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(isinstance(key, str) and isinstance(item, Tensor) for key, item in value.items())
 
 
 def state_of(content: Mapping[str, Any], name: str, key: str | None = None) -> State:

@@ -15,7 +15,7 @@ class UNet(nn.Module):
 
     def __init__(self, spec: UNetSpec, channels: int, spatial_dims: int, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self.patch = spec.patch
+        self.patch, self.time_scale = spec.patch, spec.time_scale
         cells = spec.patch**spatial_dims
         self.unet = DiffusionModelUNet(
             spatial_dims=spatial_dims,
@@ -33,7 +33,10 @@ class UNet(nn.Module):
         self.embedder = Embedder(vocabulary.sizes, len(vocabulary.measured), 4 * spec.channels[0])
 
     def forward(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` in 0 to 1000 or so → ``[b, c, *s]``, in the dtype of the autocast."""
+        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``, in the dtype of the autocast."""
+        # MONAI embeds timesteps of 0 to 1000 with periods of 2π to 2π·10,000. EDM's ln(σ)/4 spans −1.6 to 1.1:
+        # unscaled, all but the fastest sinusoids stay constant over it, and the network draws blobs.
+        time = self.time_scale * time
         if condition.masks.shape[1]:
             x = torch.cat([x, condition.masks], 1)
         embedding = self.embedder(condition.codes, condition.values)

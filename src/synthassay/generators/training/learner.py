@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from synthassay.generators.specs import TrainingSpec
+from synthassay.generators.training.averages import WIDTHS, exponent, power_decay
 
 Draws = tuple[Tensor, ...]
 
@@ -61,9 +62,22 @@ class Learner(ABC):
         """What else follows from the losses that this process saw of ``step``; nothing, if a family does not say."""
 
 
-def followed(live: nn.Module, spec: TrainingSpec) -> Average:
-    """An average that starts as a copy of ``live``."""
-    return Average(copy.deepcopy(live).requires_grad_(False), live, partial(ema_decay, spec))
+def followed(live: nn.Module, spec: TrainingSpec) -> tuple[Average, ...]:
+    """The averages that ``spec`` asks for; they start as copies of ``live``. The first is sampled from."""
+    if spec.ema == "half-life":
+        return (Average(copy.deepcopy(live).requires_grad_(False), live, partial(ema_decay, spec)),)
+    exponents = [exponent(width) for width in WIDTHS]
+    return tuple(Average(copy.deepcopy(live).requires_grad_(False), live, partial(power_decay, e)) for e in exponents)
+
+
+def kept(averages: Sequence[Average]) -> dict[str, nn.Module]:
+    """The averages by the names that they have in files: ``average``, ``average-2``, …"""
+    return {average_name(k): average.kept for k, average in enumerate(averages)}
+
+
+def average_name(k: int) -> str:
+    """The name of average ``k``, from 0."""
+    return f"average-{k + 1}" if k else "average"
 
 
 def adamw(module: nn.Module, spec: TrainingSpec) -> AdamW:

@@ -24,8 +24,9 @@ from synthassay.generators.training.checkpoint import (
 )
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.divergence import PATIENCE, windows_above
-from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, follow
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name, follow
 from synthassay.generators.training.micro import MicroBatches, no_room
+from synthassay.generators.training.rates import inverse_square_root
 from synthassay.records import Progress
 from synthassay.seeding import derive_seed
 from synthassay.stopping import stop_requests
@@ -112,8 +113,8 @@ class Training:
             raise no_room(self.name) from error
         state.step += 1
         self.progress.advance()
-        if state.step in snapshot_steps(self.spec)[:-1]:
-            self._write_snapshot(state.step)
+        if state.step in snapshot_steps(self.spec):
+            self._write_snapshots(state.step)
         if state.step % self.spec.log_every == 0 or state.step == self.spec.steps:
             self._close_window(state)
 
@@ -165,9 +166,10 @@ class Training:
             raise self._diverged("a loss or weight is not finite", state.step)
         state.losses.append(state.step, values)
         self.progress.log(state.step, **values)
-        if windows_above(state.losses, self.spec.explosion) >= PATIENCE:
+        above, ended = windows_above(state.losses, self.spec.explosion), state.step == self.spec.steps
+        if above >= PATIENCE or (above and ended):
             raise self._diverged("the loss is far above where it began", state.step)
-        if self.pace.due(state.step) or state.step == self.spec.steps:
+        if ended or self.pace.due(state.step):
             self._save(state)
 
     def _save(self, state: Checkpoint) -> None:
@@ -180,10 +182,14 @@ class Training:
         save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
         self.pace.wrote(state.step, time.monotonic() - start)
 
-    def _write_snapshot(self, step: int) -> None:
-        if self.team.rank == 0:
-            (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
-            write_tensors(self.folder / snapshot_name(step), self.learner.modules["average"].state_dict())
+    def _write_snapshots(self, step: int) -> None:
+        """The averages after ``step``; the first one after the last step is the model itself, and written elsewhere."""
+        if self.team.rank:
+            return
+        (self.folder / SNAPSHOTS).mkdir(exist_ok=True)
+        for k in range(step == self.spec.steps, len(self.learner.averages)):
+            average = self.learner.modules[average_name(k)]
+            write_tensors(self.folder / snapshot_name(step, k), average.state_dict())
 
     def _diverged(self, found: str, step: int) -> UserError:
         rate = self.spec.learning_rate
@@ -204,13 +210,21 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
     return sorted({max(1, spec.steps * k // spec.snapshots) for k in range(1, spec.snapshots + 1)})
 
 
-def snapshot_name(step: int) -> str:
-    """Where the snapshot of ``step`` lies in a training's folder."""
-    return f"{SNAPSHOTS}/{step:08d}.safetensors"
+def snapshot_name(step: int, k: int = 0) -> str:
+    """Where average ``k`` after ``step`` lies in a training's folder."""
+    return f"{SNAPSHOTS}/{step:08d}.{average_name(k)}.safetensors"
 
 
 def learning_rate(spec: TrainingSpec, step: int) -> float:
-    """The rate at ``step`` (from 0): a linear warm-up, then constant, or a cosine that reaches 0 after the last."""
+    """The rate at ``step`` (from 0): a linear warm-up, then constant, or falling.
+
+    ``cosine`` reaches 0 after the last step; ``inverse-sqrt`` is EDM2's, see
+    :func:`~synthassay.generators.training.rates.inverse_square_root`.
+    """
+    if spec.schedule == "inverse-sqrt":
+        return inverse_square_root(
+            spec.learning_rate, step, constant_steps=spec.constant_steps, warmup_steps=spec.warmup_steps
+        )
     warm = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
     if spec.schedule == "constant":
         return spec.learning_rate * warm

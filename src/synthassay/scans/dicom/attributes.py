@@ -1,22 +1,31 @@
 """One attribute of a dataset as a plain value; what is missing or damaged is None."""
 
 import math
+from functools import cache
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.tag import BaseTag, Tag
 
 Keyword = str | int
 
 
 def value_of(dataset: Any, keyword: Keyword) -> Any:
     """An attribute's value by keyword, or by tag for private ones."""
-    tag = tag_for_keyword(keyword) if isinstance(keyword, str) else keyword
+    tag = _tag_of(keyword)
     if tag is None or tag not in dataset:  # asked first: most are absent, and to fail costs more
         return None
     try:
         return dataset[tag].value
     except Exception:  # an attribute whose bytes are no value of its kind says nothing
         return None
+
+
+@cache
+def _tag_of(keyword: Keyword) -> BaseTag | None:
+    # Made once: pydicom makes a tag of a number each time that it is asked for one.
+    number = tag_for_keyword(keyword) if isinstance(keyword, str) else keyword
+    return None if number is None else Tag(number)
 
 
 def text_of(dataset: Any, keyword: Keyword) -> str:

@@ -5,7 +5,6 @@ training, σ_rel, stays the same however long the training is. From kept snapsho
 after the training.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from torch import Tensor, nn
+from torch import Tensor
 
 WIDTHS = (0.05, 0.10)  # σ_rel of the averages to keep: a fit reaches from about the one to beyond the other
 _WIDEST = 0.28  # γ = 0, the plain mean, has σ_rel = 12^(−1/2) = 0.289
@@ -34,24 +33,6 @@ def relative_width(gamma: float) -> float:
 def power_decay(gamma: float, step: int) -> float:
     """β_γ(t) = (1 − 1/t)^(γ + 1) at ``step`` t, from 1 (equation 127). β(1) = 0: nothing of the start stays."""
     return float((1 - 1 / step) ** (gamma + 1))
-
-
-class PowerAverages:
-    """Averages of one module at several widths, kept during training."""
-
-    def __init__(self, live: nn.Module, widths: Sequence[float] = WIDTHS) -> None:
-        self.live = live
-        self.exponents = {width: exponent(width) for width in widths}
-        self.modules = {width: copy.deepcopy(live).requires_grad_(False) for width in widths}
-
-    @torch.no_grad()
-    def follow(self, step: int) -> None:
-        """Take the weights after ``step`` (from 1) in; buffers are copied."""
-        for width, average in self.modules.items():
-            share = 1 - power_decay(self.exponents[width], step)
-            torch._foreach_lerp_(list(average.parameters()), list(self.live.parameters()), share)
-            for kept, current in zip(average.buffers(), self.live.buffers(), strict=True):
-                kept.copy_(current)
 
 
 class Profile(NamedTuple):
