@@ -156,6 +156,7 @@ def _begin(spec: RunSpec, root: Path, keys: Path, resources: Resources, messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(resources.threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    messages.cancel_join_thread()  # whoever stops early does not read them any more
     _context, _messages = RunContext(spec, Store(root), keys, resources, SilentProgress()), messages
 
 

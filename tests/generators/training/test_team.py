@@ -27,7 +27,11 @@ def two_processes(folder: Path, kind: str, stop: int = 0) -> list[int]:
         )
         for rank in range(2)
     ]
-    return [member.wait(timeout=300) for member in members]
+    try:
+        return [member.wait(timeout=300) for member in members]
+    finally:
+        for member in members:
+            member.kill()
 
 
 @pytest.mark.slow
