@@ -1,10 +1,11 @@
-"""One process of a team: ``team_member.py RANK SIZE MEETING FOLDER KIND [STOP]`` trains a tiny generator.
+"""One process of a team: ``team_member.py RANK SIZE FOLDER`` trains tiny generators in ``FOLDER``, one after another.
 
-With STOP, rank 1 gets SIGTERM after so many steps, and all end with exit code 143.
+The last is stopped by a signal to rank 1 and then continued. One start serves all tests, since importing takes longest.
 """
 
 import importlib.util
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from synthassay.generators.training.checkpoint import CHECKPOINT
 from synthassay.records import SilentProgress
 from synthassay.stopping import Stopped
 from synthassay.team import Team, current_team
@@ -20,6 +22,9 @@ from synthassay.team import Team, current_team
 found = importlib.util.spec_from_file_location("families", Path(__file__).parents[1] / "test_families.py")
 families = importlib.util.module_from_spec(found)
 found.loader.exec_module(families)
+
+KINDS = ("edm", "gan", "vae")
+STOP = 3
 
 
 class SignalAt(SilentProgress):
@@ -34,18 +39,23 @@ class SignalAt(SilentProgress):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def main(rank: int, size: int, meeting: str, folder: str, kind: str, stop: int = 0) -> int:
+def main(rank: int, size: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
-    assert current_team() == Team(rank, size)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=size)
+    team = current_team()
+    assert team == Team(rank, size)
+    for kind in KINDS:
+        families.fit(families.tiny(kind), folder / kind)
     try:
-        families.fit(families.tiny(kind), Path(folder), progress=SignalAt(stop) if rank == 1 else None)
-    except Stopped as stopped:
-        return stopped.exit_code
-    finally:
-        dist.destroy_process_group()
-    return 0
+        families.fit(families.tiny("vae"), folder / "stopped", progress=SignalAt(STOP) if rank == 1 else None)
+        raise AssertionError("the signal was lost")
+    except Stopped:
+        if rank == 0:
+            shutil.copy(folder / "stopped" / CHECKPOINT, folder / "at-the-stop")
+        team.wait()
+    families.fit(families.tiny("vae"), folder / "stopped")
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6], *map(int, sys.argv[6:])))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
