@@ -1,7 +1,10 @@
 """Jobs in processes of their own: the same bits, errors passed on, nothing left behind by a kill."""
 
 import fcntl
+import os
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -48,6 +51,32 @@ def test_a_killed_run_leaves_no_process_that_holds_its_locks(finished: Path, tmp
     deadline = time.monotonic() + 15
     while held_locks(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
+    assert not held_locks(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_saves_what_its_processes_train(finished: Path, tmp_path: Path) -> None:
+    for kind in ("phantom", "prepare"):
+        shutil.copytree(finished / "store" / kind, tmp_path / "store" / kind)
+    slow = ("budget.generators.gan.steps=5000", "budget.generators.vae.steps=5000", "resources.threads=2")
+    with (tmp_path / "log").open("w") as log:
+        variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+        arguments = command(tmp_path, "train", *SETTINGS, *slow)
+        run = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=tmp_path, env=variables)
+        try:
+            deadline = time.monotonic() + 180
+            while not all(f"train {name}" in (tmp_path / "log").read_text() for name in ("gan", "vae")):
+                assert time.monotonic() < deadline
+                assert run.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.05)
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(timeout=90) == 128 + signal.SIGTERM
+        finally:
+            run.kill()
+    said = (tmp_path / "log").read_text()
+    assert "stopped by SIGTERM; the same command continues from here" in said
+    assert "Traceback" not in said
+    assert len(list((tmp_path / "store" / "partial").glob("train-*/checkpoint.safetensors"))) == 2
     assert not held_locks(tmp_path)
 
 

@@ -67,6 +67,10 @@ sweeps:
   synthassay run -m generator=edm,gan,vae seed=0,1,2
   synthassay run -m hydra/launcher=slurm hydra.launcher.partition=gpu generator=edm,gan,vae seed=0,1,2
   synthassay compare runs/*/            then ranks the cells (folders without results are left out)
+
+one run on several GPUs:
+  torchrun --nproc-per-node=gpu -m synthassay run generator=edm
+  srun synthassay run generator=edm     one task for each GPU: scripts/slurm_team.sbatch
 """
 
 _SCORE_FILES = """\

@@ -74,7 +74,7 @@ class Family(ABC):
         shape: Shape = train.pixels.shape[1:]
         fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
         learner = self.learner(shape, vocabulary, seed, device)
-        Training(
+        training = Training(
             name=self.spec.name,
             learner=learner,
             data=TrainingData.of(train, vocabulary, standardiser, seed, device),
@@ -84,9 +84,12 @@ class Family(ABC):
             fingerprint=fingerprint,
             pace=replace(self.pace),
             progress=progress,
-        ).run()
-        write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
-        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+        )
+        training.run()
+        if training.team.rank == 0:
+            write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
+            self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+        training.team.wait()
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""

@@ -28,6 +28,7 @@ from synthassay.stages.score import Diversity, Scorer
 from synthassay.stages.train import train, train_key
 from synthassay.stages.volumetric import is_volumetric, need_slices
 from synthassay.store.store import StageOutput
+from synthassay.team import apart, current_team
 
 STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
 
@@ -70,10 +71,13 @@ class Line:
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:
-        """Run the stages up to and with ``until``."""
-        steps = (self._train, self._sample, self._encode, self._score, self._downstream)
-        for step in steps[: STAGES.index(until)]:
+        """Run the stages up to and with ``until``; a team does the first three together, and rank 0 the rest."""
+        for step in (self._train, self._sample, self._encode)[: STAGES.index(until)]:
             step()
+        if current_team().rank == 0:
+            with apart():
+                for step in (self._score, self._downstream)[: max(0, STAGES.index(until) - 3)]:
+                    step()
 
     def public_spec(self) -> dict[str, Any]:
         """The run's spec without any path."""
