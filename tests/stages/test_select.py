@@ -77,8 +77,9 @@ class Run:
         monkeypatch.setattr(type(self.spec), "build", lambda _: self.family)
         monkeypatch.setattr(stage, "ready_encoder", lambda *_: self.encoder)
         rule = SelectSpec(**{"images": 40, **settings})
-        run = SimpleNamespace(generators=(self.spec,), select=rule, sample=SampleSpec(), seed=0, encoder=None,
-                              controls=())
+        run = SimpleNamespace(
+            generators=(self.spec,), select=rule, sample=SampleSpec(), seed=0, encoder=None, controls=()
+        )
         self.context = _Context(spec=run, store=Store(place / "store"))
         self.trained: Any = SimpleNamespace(key=SimpleNamespace(digest="0" * 24), path=place)
 

@@ -52,4 +52,4 @@ class TrainedFamily(Protocol):
         """The sampler of what :meth:`fit` left in ``workdir``: of the end, or of the step of a ``snapshot``."""
 
     def snapshots(self, workdir: Path) -> tuple[int, ...]:
-        """After which steps :meth:`load` has a sampler, in order; the last is the end. Empty where nothing is trained."""
+        """After which steps :meth:`load` has a sampler; the last is the end. Empty where nothing is trained."""

@@ -17,6 +17,8 @@ class SelectSpec(Spec):
 
     kind: Literal["select"] = "select"
     rule: Literal["kid-validation", "last"] = "kid-validation"
-    images: int = Field(default=1000, ge=2)  # of each snapshot and of validation, which are as many; fewer if it is small
-    min_patients: int = Field(default=10, ge=2)  # of validation; with fewer the last snapshot is sampled, and it is said
+    images: int = Field(default=1000, ge=2)  # of each snapshot, and as many of validation; all if it has fewer
+    min_patients: int = Field(
+        default=10, ge=2
+    )  # of validation; with fewer the last snapshot is sampled, and it is said
     min_images: int = Field(default=20, ge=2)  # the same

@@ -9,8 +9,8 @@ from synthassay.reports.numbers import count, number, plural
 from synthassay.reports.words import clean, short
 
 RULES = {
-    "kid-validation": "The snapshot with the smallest KID against validation patients was sampled; where a later one is "
-    "within the standard error of the smallest, the last of these. Neither test nor control images took part.",
+    "kid-validation": "The snapshot with the smallest KID against validation patients was sampled; where later ones "
+    "are within the standard error of the smallest, the last of them. Neither test nor control images took part.",
 }
 _HEADS = (Head("Set"), Head("Rule"), Head("After step", True), Head("KID", True), Head("Standard error", True),
           Head("Images a side", True), Head("Patients", True), Head("Sampled"))  # fmt: skip

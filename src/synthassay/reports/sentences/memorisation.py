@@ -16,8 +16,8 @@ _MUST_NOT_BE = ("oracle", "noise")
 def memorisation_findings(results: Results) -> list[Finding]:
     """The verdict on each set under test, then on the controls, then what the detector can find."""
     verdicts = {row.generator: row for row in results.where(family="memorisation", metric=VERDICT)}
-    found = [_of_overfitted(verdicts[name], results) if name in results.overfitted else _verdict(verdicts[name], results)
-             for name in results.tested if name in verdicts]  # fmt: skip
+    judged = [name for name in results.tested if name in verdicts]
+    found = [(_of_overfitted if n in results.overfitted else _verdict)(verdicts[n], results) for n in judged]
     found += _controls([verdicts[name] for name in results.controls if name in verdicts])
     return found + list(_power(results))
 
