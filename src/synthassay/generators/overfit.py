@@ -41,5 +41,6 @@ def few_images(images: ImageSet, n: int, seed: int) -> ImageSet:
         rows = np.flatnonzero(images.patients == patient).tolist()
         if len(chosen) + len(rows) <= n:
             chosen += rows
-    rows = np.array(sorted(chosen), np.int64) if chosen or not order else np.flatnonzero(images.patients == order[0])
-    return images.take(rows)
+    if order and not chosen:
+        chosen = np.flatnonzero(images.patients == order[0]).tolist()
+    return images.take(np.array(sorted(chosen), np.int64))
