@@ -15,6 +15,7 @@ from synthassay.cli.processes import found_place, joined_team
 from synthassay.cli.progress import BarProgress
 from synthassay.cli.trackers import NoTracker, Tracker
 from synthassay.reports.release import publishable
+from synthassay.reports.snapshots import snapshot_line
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
 from synthassay.stages.exhibits import loss_curves, tracker_grids
@@ -48,6 +49,7 @@ def run_session(
             line.run_until(until)
             if team.rank:
                 return str(root)
+            _tell_snapshots(line, tracker, progress)
             with apart():
                 return _conclude(line, config, tracker, progress, until, name)
         finally:
@@ -94,6 +96,15 @@ def _replay_losses(line: Line, tracker: Tracker) -> None:
             for i, step in enumerate(curve.columns["step"]):
                 values = {column: float(v[i]) for column, v in curve.columns.items() if column != "step"}
                 tracker.log_step(f"train {name}", int(step), values)
+
+
+def _tell_snapshots(line: Line, tracker: Tracker, progress: BarProgress) -> None:
+    """Which state of each training was sampled: a line on the terminal, and to the tracker all that were compared."""
+    for name, chosen in line.selections.items():
+        progress.note(snapshot_line(name, chosen))
+        for candidate in chosen.candidates:
+            values = {"kid": candidate.kid, "standard_error": candidate.standard_error}
+            tracker.log_step(f"select {name}", candidate.step, values | {"chosen": candidate.step == chosen.chosen})
 
 
 def _say(progress: BarProgress, text: str, path: str) -> str:

@@ -116,6 +116,10 @@ class Family(ABC):
             device=device,
         )
 
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """See :meth:`~synthassay.generators.protocol.TrainedFamily.snapshots`."""
+        return tuple(self._read_card(workdir)["snapshots"])
+
     def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
         """What is sampled from after ``step``, one of the ``snapshots``."""
         return read_tensors(workdir / (MODEL if step == snapshots[-1] else snapshot_name(step)))[0]

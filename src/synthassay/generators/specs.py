@@ -1,6 +1,6 @@
 """Settings of the generators. Light: the networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -42,6 +42,8 @@ class TrainingSpec(Spec):
 
 class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
+
+    positive_control: ClassVar[bool] = False  # True: trained to memorise, so that detectors can be seen to find it
 
     name: Name
     condition_on: tuple[ConditionName, ...] = ("label",)

@@ -13,6 +13,7 @@ from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
+from synthassay.reports.data import Selection
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
@@ -25,6 +26,7 @@ from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Diversity, Scorer
+from synthassay.stages.select import select
 from synthassay.stages.train import train, train_key
 from synthassay.stages.volumetric import is_volumetric, need_slices
 from synthassay.store.store import StageOutput
@@ -42,6 +44,7 @@ class Line:
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.trained: dict[str, StageOutput] = {}
+        self.selections: dict[str, Selection] = {}
         self.sets: dict[str, ImageSet] = {}
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
         self.panel: dict[str, ImageSet] = {}
@@ -116,11 +119,13 @@ class Line:
 
     def _sample(self) -> None:
         images = self.cohort.split("generator-train")
+        self.selections = select(self.context, self.trained, images, self.cohort.split("validation"))
         for spec in self.context.spec.generators:
             if isinstance(spec, ExternalSpec):
                 self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
             else:
-                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images)
+                snapshot = self.selections[spec.name].chosen if spec.name in self.selections else None
+                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images, snapshot)
         for control in self.context.spec.controls:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 
