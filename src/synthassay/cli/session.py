@@ -91,11 +91,11 @@ def _cleared_grids(line: Line, real_images: bool) -> dict[str, NDArray[np.uint8]
 def _replay_losses(line: Line, tracker: Tracker) -> None:
     """Losses of generators that were found trained: the tracker did not see them happen."""
     for curve in loss_curves(line):
-        name = curve.generator
+        name, *_ = curve.generator.split()  # a generator of two trainings has a curve of each
         if line.trained[name].found_done:
             for i, step in enumerate(curve.columns["step"]):
                 values = {column: float(v[i]) for column, v in curve.columns.items() if column != "step"}
-                tracker.log_step(f"train {name}", int(step), values)
+                tracker.log_step(f"train {curve.generator}", int(step), values)
 
 
 def _tell_snapshots(line: Line, tracker: Tracker, progress: BarProgress) -> None:

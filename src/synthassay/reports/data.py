@@ -131,7 +131,7 @@ class CohortSummary:
     positive: str  # name of the class that downstream tasks predict
     patients: int
     images: int
-    shape: tuple[int, int, int]  # channels, rows, columns
+    shape: tuple[int, ...]  # channels, (slices,) rows, columns
     bits: int
     counts: Sequence[CohortCount] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)  # the written intensity policy

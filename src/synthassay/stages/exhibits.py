@@ -36,6 +36,18 @@ def as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
+def pictured(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """``[m, c, h, w]`` as ``uint8``; of volumes ``[m, c, d, h, w]`` the middle slices across the three axes.
+
+    These stand side by side, the first one as the volume is stacked, at the top of a black ground.
+    """
+    if pixels.ndim == 4:
+        return as_uint8(pixels)
+    planes = [as_uint8(np.take(pixels, pixels.shape[axis] // 2, axis)) for axis in (2, 3, 4)]
+    height = max(plane.shape[2] for plane in planes)
+    return np.concatenate([np.pad(p, ((0, 0), (0, 0), (0, height - p.shape[2]), (0, 0))) for p in planes], axis=3)
+
+
 def set_summaries(line: "Line") -> list[SetSummary]:
     """One summary per set under test; the digest tells which runs may be averaged over seeds."""
     specs = {s.name: s for s in (*line.context.spec.generators, *line.context.spec.controls)}
@@ -139,7 +151,7 @@ def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
             set_name=name,
             label=text,
             site=str(site),
-            images=as_uint8(np.asarray(images.pixels[np.sort(chosen)])),
+            images=pictured(np.asarray(images.pixels[np.sort(chosen)])),
         )
 
 
@@ -150,12 +162,13 @@ def copied_pairs(line: "Line") -> list[CopiedPair]:
     for name, record in line.memorisation.items():
         images = line.sets[name]
         for i in np.argsort(record.scores, kind="stable")[:PAIRS] if len(record.scores) else ():
-            match = as_uint8(np.asarray(train.pixels[record.rows[i]]))
+            row = record.rows[i]
+            match = np.asarray(train.pixels[row])[..., ::-1] if record.flipped[i] else np.asarray(train.pixels[row])
             pairs.append(
                 CopiedPair(
                     generator=name,
-                    synthetic=as_uint8(np.asarray(images.pixels[i])),
-                    train=match[..., ::-1].copy() if record.flipped[i] else match,
+                    synthetic=pictured(np.asarray(images.pixels[i])[None])[0],
+                    train=pictured(match[None])[0],
                     score=float(record.scores[i]),
                     space=str(record.spaces[i]),
                     mirrored=bool(record.flipped[i]),
@@ -170,11 +183,13 @@ def loss_curves(line: "Line") -> list[LossCurve]:
     for name, trained in line.trained.items():
         if trained.key.stage != "train":  # a pretrained generator brings no losses
             continue
-        with (trained.path / "losses.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        if rows:
-            columns = {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
-            curves.append(LossCurve(generator=name, columns=columns))
+        for path in [*sorted(trained.path.glob("*/losses.csv")), trained.path / "losses.csv"]:
+            with path.open(newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            if rows:
+                columns = {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
+                part = "" if path.parent == trained.path else f" {path.parent.name}"  # a training before the other
+                curves.append(LossCurve(generator=name + part, columns=columns))
     return curves
 
 
