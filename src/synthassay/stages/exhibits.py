@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
-from synthassay.reports.data import CohortCount, CohortSummary, CopiedPair, GridCell, LossCurve, SetSummary
+from synthassay.reports.data import CohortCount, CohortSummary, CopiedPair, GridCell, LossCurve, SetSummary, Strip
 from synthassay.seeding import derive_seed
 from synthassay.specs import Spec, digest_of
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PER_CELL = 6  # images of one set, label and site in a grid
 PAIRS = 6  # most copied pairs of one set
+STRIP_ROWS = 3  # seeds of a strip of counterfactuals
 PLANNED = {"uniform": "every combination of conditions equally often", "table": "conditions from a table"}
 
 
@@ -124,6 +125,29 @@ def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
             site=str(site),
             images=as_uint8(np.asarray(images.pixels[np.sort(chosen)])),
         )
+
+
+def strips(line: "Line") -> list[Strip]:
+    """The counterfactuals of each generator: pictures of the first seeds, numbers of all."""
+    return [
+        Strip(
+            generator=item.generator,
+            column=item.contrast.column,
+            values=item.contrast.values,
+            reference=item.contrast.reference,
+            left_out=item.contrast.left_out,
+            images=as_uint8(item.images[:STRIP_ROWS]),
+            others=item.contrast.others[:STRIP_ROWS],
+            unseen=item.contrast.unseen[:STRIP_ROWS],
+            change=item.response.change,
+            other=item.response.other,
+            share=item.response.share,
+            ci_low=item.response.interval.low,
+            ci_high=item.response.interval.high,
+            seeds=item.response.seeds,
+        )
+        for item in line.counterfactuals
+    ]
 
 
 def copied_pairs(line: "Line") -> list[CopiedPair]:

@@ -17,6 +17,7 @@ from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
+from synthassay.stages.counterfactuals import Counterfactual, counterfactuals
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode
@@ -42,6 +43,7 @@ class Line:
         self.context = context
         self.trained: dict[str, StageOutput] = {}
         self.sets: dict[str, ImageSet] = {}
+        self.counterfactuals: list[Counterfactual] = []
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
         self.panel: dict[str, ImageSet] = {}
         self.features: dict[str, FeatureSet] = {}  # of the first encoder, which memorisation looks at too
@@ -116,7 +118,9 @@ class Line:
             if isinstance(spec, ExternalSpec):
                 self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
             else:
-                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images)
+                trained = self.trained[spec.name]
+                self.sets[spec.name] = sample(self.context, spec, trained, images)
+                self.counterfactuals += counterfactuals(self.context, spec, trained, images)
         for control in self.context.spec.controls:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 

@@ -29,14 +29,15 @@ def sample(context: RunContext, spec: GeneratorSpec, trained: StageOutput, train
     def build(workdir: Path) -> None:
         conditions = condition_plan(train, n, spec.condition_on, context.spec.seed, plan)
         seeds = np.array([derive_seed("image", context.spec.seed, i) for i in range(n)], np.int64)
-        pixels = _pixels(context, spec, trained, seeds, conditions, workdir / ".shards", train)
+        paths = draw_shards(context, spec, trained, seeds, conditions, workdir / ".shards", train)
+        pixels = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
         save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
 
     output = context.note(context.store.run(key, build))
     return load_images(output.path)
 
 
-def _pixels(
+def draw_shards(
     context: RunContext,
     spec: GeneratorSpec,
     trained: StageOutput,
@@ -44,13 +45,14 @@ def _pixels(
     conditions: dict[str, NDArray],
     shards: Path,
     train: ImageSet,
-) -> NDArray:
-    """Sample shard by shard; a finished shard is a file and is not drawn again."""
+    what: str = "sample",
+) -> list[Path]:
+    """Sample shard by shard; a finished shard is a file and is not drawn again. ``what`` the progress bar says."""
     shards.mkdir(exist_ok=True)
     starts = range(0, len(seeds), spec.sample_batch)
     paths = [shards / f"{start:08d}.npy" for start in starts]
     done = sum(min(spec.sample_batch, len(seeds) - s) for s, p in zip(starts, paths, strict=True) if p.exists())
-    context.progress.start(f"sample {spec.name}", len(seeds), done)
+    context.progress.start(f"{what} {spec.name}", len(seeds), done)
     sampler: Sampler | None = None
     for start, path in zip(starts, paths, strict=True):
         if path.exists():
@@ -61,7 +63,7 @@ def _pixels(
         write_array(path, quantise(images, train.pixels.dtype.name))
         context.progress.advance(len(images))
     context.progress.finish()
-    return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+    return paths
 
 
 def quantise(images: NDArray[np.float32], dtype: str) -> NDArray:
