@@ -80,7 +80,7 @@ def _share(strip: Strip) -> Cell:
 
 
 def _percent(share: float) -> str:
-    return f"{number(100 * share, 2 if share < 0.0995 else 1)}%"
+    return f"{number(100 * share, 2 if share < 0.00995 else 1)}%"
 
 
 def _named(column: str) -> str:
@@ -90,7 +90,7 @@ def _named(column: str) -> str:
 def _figure(strip: Strip) -> StripFigure:
     apart = _differences(strip)
     gain = _gain(apart)
-    heads = [(short(v, 22), "reference" if k == strip.reference else "") for k, v in enumerate(strip.values)]
+    heads = [(short(v), "reference" if k == strip.reference else "") for k, v in enumerate(strip.values)]
     rows = [StripRow(short(other, 60) or NOTHING_ELSE, [_cell(strip, s, v, apart, gain) for v in range(len(heads))])
             for s, other in enumerate(strip.others)]  # fmt: skip
     more = f"; {strip.left_out} rarer values left out" if strip.left_out else ""
