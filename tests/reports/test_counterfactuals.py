@@ -19,10 +19,11 @@ def strip(**changes) -> Strip:
     images[:, 1] += 20
     images[:, 2] -= 5
     unseen = np.array([[False, False, True], [False, False, False]])
-    plain = dict(
-        generator="edm", column="device", values=("Weir A", "Weir B", EVIL), reference=0, left_out=2, images=images,
-        others=("lesion", ""), unseen=unseen, change=0.05, other=0.2, share=0.25, ci_low=0.2, ci_high=0.3, seeds=10,
-    )  # fmt: skip
+    plain = {
+        "generator": "edm", "column": "device", "values": ("Weir A", "Weir B", EVIL), "reference": 0, "left_out": 2,
+        "images": images, "others": ("lesion", ""), "unseen": unseen, "change": 0.05, "other": 0.2, "share": 0.25,
+        "ci_low": 0.2, "ci_high": 0.3, "seeds": 10,
+    }  # fmt: skip
     return Strip(**{**plain, **changes})
 
 
