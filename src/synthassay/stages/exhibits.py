@@ -129,25 +129,29 @@ def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
 
 def strips(line: "Line") -> list[Strip]:
     """The counterfactuals of each generator: pictures of the first seeds, numbers of all."""
-    return [
-        Strip(
-            generator=item.generator,
-            column=item.contrast.column,
-            values=item.contrast.values,
-            reference=item.contrast.reference,
-            left_out=item.contrast.left_out,
-            images=as_uint8(item.images[:STRIP_ROWS]),
-            others=item.contrast.others[:STRIP_ROWS],
-            unseen=item.contrast.unseen[:STRIP_ROWS],
-            change=item.response.change,
-            other=item.response.other,
-            share=item.response.share,
-            ci_low=item.response.interval.low,
-            ci_high=item.response.interval.high,
-            seeds=item.response.seeds,
+    made = []
+    for item in line.counterfactuals:
+        shown = item.images[:STRIP_ROWS]
+        pictures = as_uint8(shown.reshape(-1, *shown.shape[2:]))
+        made.append(
+            Strip(
+                generator=item.generator,
+                column=item.contrast.column,
+                values=item.contrast.values,
+                reference=item.contrast.reference,
+                left_out=item.contrast.left_out,
+                images=pictures.reshape(*shown.shape[:2], *pictures.shape[1:]),
+                others=item.contrast.others[:STRIP_ROWS],
+                unseen=item.contrast.unseen[:STRIP_ROWS],
+                change=item.response.change,
+                other=item.response.other,
+                share=item.response.share,
+                ci_low=item.response.interval.low,
+                ci_high=item.response.interval.high,
+                seeds=item.response.seeds,
+            )
         )
-        for item in line.counterfactuals
-    ]
+    return made
 
 
 def copied_pairs(line: "Line") -> list[CopiedPair]:
