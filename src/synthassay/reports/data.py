@@ -70,6 +70,37 @@ class GridCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """Counterfactuals of one generator and one condition: the same seeds with nothing else changed.
+
+    ``images`` ``[s, v, c, h, w]`` uint8: seed by value. A released page has neither images nor values. The changes are
+    means over more seeds than are shown, as shares of the grey range.
+    """
+
+    generator: str
+    column: str
+    values: Sequence[str]  # [v]
+    reference: int  # index of the value that the others are held against
+    left_out: int  # values that are not shown
+    images: NDArray[np.uint8]
+    others: Sequence[str]  # [s] conditions that stay, "" where there is no other
+    unseen: NDArray[np.bool_]  # [s, v] not seen together in training
+    change: float  # mean absolute change with the condition
+    other: float  # mean absolute change with the seed
+    share: float | None  # change / other; None where another seed changes nothing
+    ci_low: float | None  # of share, over seeds
+    ci_high: float | None
+    seeds: int
+
+    def __post_init__(self) -> None:
+        if self.images.shape[:2] != self.unseen.shape or self.unseen.shape != (len(self.others), len(self.values)):
+            raise ValueError(f"Strip: {self.images.shape} images, {self.unseen.shape} marks, {len(self.others)} seeds "
+                             f"and {len(self.values)} values do not belong together")  # fmt: skip
+        for row in self.images:
+            _check_uint8("Strip.images", row, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedPair:
     """A synthetic image beside its nearest training image, both ``[c, h, w]`` uint8. Never leaves the organisation.
 
@@ -154,6 +185,7 @@ class ReportData:
     card: DataCard = field(default_factory=DataCard)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the run's configuration, nested
     grids: Sequence[GridCell] = ()  # columns appear in the order of their first cell
+    strips: Sequence[Strip] = ()
     pairs: Sequence[CopiedPair] = ()
     losses: Sequence[LossCurve] = ()
     quarantine: Mapping[str, int] = field(default_factory=dict)  # files not used, by reason

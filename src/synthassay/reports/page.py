@@ -13,6 +13,7 @@ from synthassay.reports.account import (
     result_tables,
     timing_table,
 )
+from synthassay.reports.counterfactuals import Counterfactuals, counterfactuals
 from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.findings import Topic, findings, opening_sentences
 from synthassay.reports.layout import Block, Panel, Table
@@ -61,6 +62,7 @@ class Page:
     tested: Sequence[str]
     findings: Sequence[Topic]
     samples: Samples | None
+    counterfactuals: Counterfactuals | None
     pairs: Sequence[PairGroup]
     fidelity: Sequence[Block]
     marks: Sequence[LegendItem]
@@ -83,7 +85,8 @@ class Page:
     def contents(self) -> list[tuple[str, str]]:
         """Anchor and title of each section on the page."""
         sections = [
-            ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
+            ("findings", "Findings", True), ("samples", "Samples", self.samples),
+            ("counterfactuals", "Counterfactuals", self.counterfactuals), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
             ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses or self.snapshots),
             ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
@@ -100,6 +103,7 @@ def page_of(data: ReportData, results: Results) -> Page:
     return Page(
         title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
+        counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
         downstream=downstream_section(results), losses=loss_panels(data),

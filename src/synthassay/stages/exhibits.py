@@ -19,6 +19,7 @@ from synthassay.reports.data import (
     LossCurve,
     Selection,
     SetSummary,
+    Strip,
 )
 from synthassay.seeding import derive_seed
 from synthassay.specs import Spec, digest_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PER_CELL = 6  # images of one set, label and site in a grid
 PAIRS = 6  # most copied pairs of one set
+STRIP_ROWS = 3  # seeds of a strip of counterfactuals
 PLANNED = {"uniform": "every combination of conditions equally often", "table": "conditions from a table"}
 
 
@@ -153,6 +155,33 @@ def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
             site=str(site),
             images=pictured(np.asarray(images.pixels[np.sort(chosen)])),
         )
+
+
+def strips(line: "Line") -> list[Strip]:
+    """The counterfactuals of each generator: pictures of the first seeds, numbers of all."""
+    made = []
+    for item in line.counterfactuals:
+        shown = item.images[:STRIP_ROWS]
+        pictures = as_uint8(shown.reshape(-1, *shown.shape[2:]))
+        made.append(
+            Strip(
+                generator=item.generator,
+                column=item.contrast.column,
+                values=item.contrast.values,
+                reference=item.contrast.reference,
+                left_out=item.contrast.left_out,
+                images=pictures.reshape(*shown.shape[:2], *pictures.shape[1:]),
+                others=item.contrast.others[:STRIP_ROWS],
+                unseen=item.contrast.unseen[:STRIP_ROWS],
+                change=item.response.change,
+                other=item.response.other,
+                share=item.response.share,
+                ci_low=item.response.interval.low,
+                ci_high=item.response.interval.high,
+                seeds=item.response.seeds,
+            )
+        )
+    return made
 
 
 def copied_pairs(line: "Line") -> list[CopiedPair]:

@@ -18,6 +18,7 @@ from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
+from synthassay.stages.counterfactuals import Counterfactual, counterfactuals
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode
@@ -46,6 +47,7 @@ class Line:
         self.trained: dict[str, StageOutput] = {}
         self.selections: dict[str, Selection] = {}
         self.sets: dict[str, ImageSet] = {}
+        self.counterfactuals: list[Counterfactual] = []
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
         self.panel: dict[str, ImageSet] = {}
         self.features: dict[str, FeatureSet] = {}  # of the first encoder, which memorisation looks at too
@@ -123,8 +125,10 @@ class Line:
             if isinstance(spec, ExternalSpec):
                 self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
             else:
+                trained = self.trained[spec.name]
                 snapshot = self.selections[spec.name].chosen if spec.name in self.selections else None
-                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images, snapshot)
+                self.sets[spec.name] = sample(self.context, spec, trained, images, snapshot)
+                self.counterfactuals += counterfactuals(self.context, spec, trained, images, snapshot)
         for control in self.context.spec.controls:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 

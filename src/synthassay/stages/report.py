@@ -11,7 +11,7 @@ from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.html import write_report
 from synthassay.specs import digest_of
 from synthassay.stages.context import stage_timings
-from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries
+from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries, strips
 from synthassay.stages.line import Line
 from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
@@ -70,6 +70,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         settings=line.public_spec(),
         grids=grid_cells(line, real_images=internal),
         pairs=copied_pairs(line) if internal else (),
+        strips=strips(line),
         losses=loss_curves(line),
         quarantine=quarantine,
         timings=stage_timings(line.context),

@@ -44,7 +44,7 @@ def sample(
     def build(workdir: Path) -> None:
         conditions = condition_plan(train, n, spec.condition_on, context.spec.seed, plan)
         seeds = np.array([derive_seed(purpose, context.spec.seed, i) for i in range(n)], np.int64)
-        paths = _draw_shards(context, spec, trained, snapshot, seeds, conditions, workdir / ".shards", train)
+        paths = draw_shards(context, spec, trained, snapshot, seeds, conditions, workdir / ".shards", train)
         if current_team().rank == 0:
             pixels = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
             save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
@@ -53,7 +53,7 @@ def sample(
     return load_images(output.path)
 
 
-def _draw_shards(
+def draw_shards(
     context: RunContext,
     spec: GeneratorSpec,
     trained: StageOutput,
@@ -62,10 +62,11 @@ def _draw_shards(
     conditions: dict[str, NDArray],
     shards: Path,
     train: ImageSet,
+    what: str = "sample",
 ) -> list[Path]:
     """Sample shard by shard; a finished shard is a file and is not drawn again. Each process of a team draws its own.
 
-    A signal that asks for an end is obeyed after the shard under way.
+    ``what``: what the progress bar says. A signal that asks for an end is obeyed after the shard under way.
     """
     shards.mkdir(exist_ok=True)
     starts = range(0, len(seeds), spec.sample_batch)
@@ -74,7 +75,7 @@ def _draw_shards(
     mine = [(slice(start, start + spec.sample_batch), path) for start, path in zip(starts, paths, strict=True)]
     mine = mine[team.rank :: team.size]
     done = sum(len(seeds[rows]) for rows, path in mine if path.exists())
-    context.progress.start(f"sample {spec.name}", sum(len(seeds[rows]) for rows, _ in mine), done)
+    context.progress.start(f"{what} {spec.name}", sum(len(seeds[rows]) for rows, _ in mine), done)
     sampler: Sampler | None = None
     with stop_requests() as stop:
         for rows, path in mine:
