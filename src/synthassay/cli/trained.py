@@ -19,7 +19,7 @@ def training_folder(given: str, store: Path, kind: str) -> Path:
     if (folder / _CARD).is_file():
         return folder
     if (folder / "run.json").is_file():
-        stages = json.loads((folder / "run.json").read_text(encoding="utf-8"))["stages"]
+        stages: list[dict[str, str]] = json.loads((folder / "run.json").read_text(encoding="utf-8"))["stages"]
         found = [store / stage["folder"] for stage in stages if stage["stage"] == "train"]
         found = [path for path in found if _kind(path) == kind]
     else:

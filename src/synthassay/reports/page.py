@@ -28,6 +28,7 @@ from synthassay.reports.panels import (
     marks_of,
     memorisation_section,
 )
+from synthassay.reports.private import PrivateSection, private_section
 from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
@@ -65,6 +66,7 @@ class Page:
     marks: Sequence[LegendItem]
     against_train: Table | None
     memorisation: Memorisation | None
+    private: PrivateSection | None
     downstream: Downstream | None
     losses: Sequence[Panel]
     cohort: CohortCard
@@ -81,6 +83,7 @@ class Page:
         sections = [
             ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
+            ("private", "Private training", self.private),
             ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
             ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
@@ -98,6 +101,7 @@ def page_of(data: ReportData, results: Results) -> Page:
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
+        private=private_section(results),
         downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
         real=real_data_section(data),
         quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),

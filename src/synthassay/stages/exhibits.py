@@ -57,8 +57,9 @@ def _settings_digest(spec: Spec, images: ImageSet, plan: PlanSpec) -> str:
 def _phrase(spec: Spec) -> str:
     """What a set is, in one phrase: the first sentence of its spec, and the steps it was trained for."""
     sentence = (type(spec).__doc__ or "").split("\n")[0].rstrip(".")
-    training = getattr(spec, "training", None)
-    return f"{sentence}; {training.steps:,} steps" if training is not None else sentence
+    training, private = getattr(spec, "training", None), getattr(spec, "private", None)
+    parts = [sentence, f"{training.steps:,} steps" if training is not None else ""]
+    return "; ".join(filter(None, [*parts, "differentially private" if private is not None else ""]))
 
 
 def cohort_summary(line: "Line") -> CohortSummary:
