@@ -182,7 +182,7 @@ class Family(ABC):
     @property
     def kind(self) -> str:
         """The family's name in files."""
-        return str(self.spec.to_key()["kind"])
+        return str(type(self.spec).model_fields["kind"].default)
 
 
 def check_sides(name: str, shape: Shape, multiple: int, remedy: str) -> None:
