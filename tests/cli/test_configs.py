@@ -68,7 +68,7 @@ def test_private_training_of_a_family_that_has_none_is_refused_before_any_work()
 
 
 def test_a_generator_of_the_list_may_have_settings_of_its_own() -> None:
-    listed = "generators=[edm,{edm: [generator.name=dp3, private=dp, private.epsilon=3]}]"
+    listed = 'generators=[edm,{edm: ["generator.name=dp3","private=dp","private.epsilon=3"]}]'
     open_one, private = specs_of(listed)["generators"]
     assert (open_one.name, open_one.private) == ("edm", None)
     assert (private.name, private.private.epsilon) == ("dp3", 3.0)

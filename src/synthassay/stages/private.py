@@ -44,5 +44,6 @@ def _row(name: str, promised: Mapping[str, Any], value: str, higher_is_better: b
         n_patients=promised["patients"],
         identity=tuple((part, f"{promised[part]}") for part in compared),
         higher_is_better=higher_is_better,
+        status="ok" if promised["secure"] else "descriptive",
         note="; ".join([how, *([] if promised["secure"] else [SEEDED]), NOT_COVERED]),
     )
