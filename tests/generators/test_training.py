@@ -9,7 +9,7 @@ from torch import nn
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
-from synthassay.generators.diffusion.specs import EdmSpec
+from synthassay.generators.diffusion.family_specs import EdmSpec
 from synthassay.generators.specs import TrainingSpec
 from synthassay.generators.training.checkpoint import (
     Checkpoint,
