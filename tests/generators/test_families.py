@@ -319,7 +319,7 @@ def test_bfloat16_autocast_trains_and_samples_close_to_float32(kind: str, tmp_pa
 def test_a_failing_compiler_is_said_and_training_goes_on_without(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: object) -> object:
+    def broken(_: object, **settings: object) -> object:
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", broken)

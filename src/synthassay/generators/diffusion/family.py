@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
-from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.devices import autocast, compiled, place, seeded, wants_compiling
 from synthassay.generators.diffusion.family_specs import DiffusionSpec
 from synthassay.generators.diffusion.objectives import Objective
 from synthassay.generators.diffusion.sampling import draw as solve
@@ -52,7 +52,9 @@ class DiffusionLearner(Learner):
 
     def _loss(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Losses:
         if self._losses is None:
-            self._losses = compiled(self.live.losses, self.spec.compile, images, condition, levels, noise)
+            wanted = wants_compiling(self.spec.compile, images.device, self.spec.training.steps)
+            weights = self.live.parameters()
+            self._losses = compiled(self.live.losses, wanted, weights, images, condition, levels, noise)
         loss = self._losses(images, condition, levels, noise).mean()
         return Losses(loss, {"loss": loss})
 

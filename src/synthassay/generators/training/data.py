@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synthassay.generators.conditioning.condition import MASK, Condition, Vocabulary, mask_planes
 from synthassay.generators.conditioning.plan import condition_columns
+from synthassay.generators.devices import sent
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 from synthassay.seeding import numpy_generator
@@ -64,27 +65,27 @@ class TrainingData:
             del self._orders[old]
         return np.concatenate(parts)
 
-    def stored(self, rows: Tensor) -> Tensor:
-        """Pixels ``[b, c, (d,) h, w]`` of ``rows`` (on the CPU) as they are stored, on the device."""
-        return self._taken(self.pixels, rows)
-
     def batch(self, rows: NDArray[np.int64]) -> tuple[Tensor, Condition]:
         """Standardised images ``[b, c, (d,) h, w]`` float32 and their conditions, both on the device."""
         index = torch.from_numpy(rows)
-        pixels = self.stored(index)
+        here = sent(index, self.device)
+        pixels = self._taken(self.pixels, index, here)
         images = self.standardiser.forward_(pixels.to(torch.float32).div_(self.pixel_max))
-        here = index.to(self.device)
-        return images, Condition(self.codes[here], self.values[here], self._planes(index))
+        return images, Condition(self.codes[here], self.values[here], self._planes(index, here))
 
-    def _planes(self, rows: Tensor) -> Tensor:
+    def _planes(self, rows: Tensor, here: Tensor) -> Tensor:
         spatial = self.pixels.shape[2:]
         if self.masks is None:
             return torch.zeros(len(rows), 0, *[1] * len(spatial), device=self.device)
-        return mask_planes(self._taken(self.masks, rows), self.vocabulary.mask_classes)
+        return mask_planes(self._taken(self.masks, rows, here), self.vocabulary.mask_classes)
 
-    def _taken(self, tensor: Tensor, rows: Tensor) -> Tensor:
+    def _taken(self, tensor: Tensor, rows: Tensor, here: Tensor) -> Tensor:
+        """``rows`` (on the CPU, and ``here`` on the device) of ``tensor``, on the device."""
         # index_select copies whole images; indexing by a tensor copies pixel by pixel, five times slower for uint8.
-        return tensor.index_select(0, rows.to(tensor.device)).to(self.device, non_blocking=True)
+        if tensor.device == here.device:
+            return tensor.index_select(0, here)
+        chosen = torch.empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
+        return torch.index_select(tensor, 0, rows, out=chosen).to(self.device, non_blocking=True)
 
 
 def _beside(pixels: Tensor, masks: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor | None]:

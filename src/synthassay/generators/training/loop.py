@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition
-from synthassay.generators.devices import autocast
+from synthassay.generators.devices import autocast, tuned
 from synthassay.generators.specs import TrainingSpec
 from synthassay.generators.training.checkpoint import (
     SNAPSHOTS,
@@ -22,7 +22,7 @@ from synthassay.generators.training.checkpoint import (
     write_tensors,
 )
 from synthassay.generators.training.data import TrainingData
-from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name, follow
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name
 from synthassay.generators.training.micro import MicroBatches
 from synthassay.generators.training.rates import inverse_square_root
 from synthassay.generators.training.team import Team, current_team
@@ -68,9 +68,14 @@ class Training:
     progress: Progress
     team: Team = field(default_factory=current_team)
     micro: MicroBatches = field(init=False)
+    parameters: dict[str, list[nn.Parameter]] = field(init=False)  # that learn, by module
 
     def __post_init__(self) -> None:
         self.micro = MicroBatches(self.name)
+        self.parameters = {
+            name: [p for p in self.learner.modules[name].parameters() if p.requires_grad]
+            for name in self.learner.optimisers
+        }
         if self.spec.batch_size < self.team.size:
             raise UserError(f"{self.name}: a batch of {self.spec.batch_size} cannot be shared by {self.team.size} "
                             "processes; raise training.batch_size.")  # fmt: skip
@@ -84,7 +89,8 @@ class Training:
         self.progress.start(f"train {self.name}", spec.steps, state.step)
         window: list[Mapping[str, Tensor]] = []
         while state.step < spec.steps:
-            window.append(self._step(state.step))
+            with tuned(self.data.device):
+                window.append(self._step(state.step))
             state.step += 1
             self.progress.advance()
             if state.step in snapshot_steps(spec):
@@ -110,7 +116,7 @@ class Training:
             shown |= self._descend(phase, images, condition, draws)
         self.learner.after(step, shown)
         for average in self.learner.averages:
-            follow(average.kept, average.live, average.decay(step + 1))
+            average.follow(step + 1)
         return shown
 
     def _descend(self, phase: Phase, images: Tensor, condition: Condition, draws: Draws) -> dict[str, Tensor]:
@@ -120,7 +126,7 @@ class Training:
             with autocast(self.data.device, self.spec.precision):
                 return phase.loss(images[rows], condition.rows(rows), *(draw[rows] for draw in draws))
 
-        parameters = [p for p in self.learner.modules[phase.module].parameters() if p.requires_grad]
+        parameters = self.parameters[phase.module]
         gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
         for parameter, gradient in zip(parameters, self.team.add(gradients), strict=True):
             parameter.grad = gradient
