@@ -6,12 +6,13 @@ one device changes nothing: AdamW with the script's settings, clipping at 1, its
 are arrays in memory in both (the tutorials read files once or each time), so that decoding is not what is compared.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import CacheDataset, DataLoader
+from monai.networks.schedulers import DDIMScheduler as MonaiDdim
 from monai.networks.schedulers import DDPMScheduler as MonaiScheduler
 from monai.transforms import Compose, EnsureChannelFirstd, EnsureTyped, RandAffined, ScaleIntensityRanged
 from numpy.typing import NDArray
@@ -75,9 +76,18 @@ class MonaiLoop:
         self.scaler.update()
         return loss.item()
 
-    def sampled(self) -> nn.Module:
-        """What the tutorial samples from: the weights as they are."""
-        return self.module
+    @torch.no_grad()
+    def sample(self, n: int, shape: Sequence[int], steps: int) -> NDArray[np.float32]:
+        """``[n, *shape]`` in [0, 1] from the weights as they are: 1,000 DDPM steps as the tutorial, or fewer of DDIM."""
+        scheduler = self.scheduler if steps == 1000 else MonaiDdim(num_train_timesteps=1000)
+        scheduler.set_timesteps(steps)
+        x = torch.randn(n, *shape, device=self.device)
+        for t in scheduler.timesteps:
+            with torch.autocast(self.device.type, self.amp or torch.bfloat16, enabled=self.amp is not None):
+                output = self.network(x, t.to(self.device).expand(n))
+            x = scheduler.step(output.float(), int(t), x)[0]
+        found: NDArray[np.float32] = x.clamp(0, 1).cpu().numpy()
+        return found
 
 
 class DiffusersLoop:
@@ -125,10 +135,23 @@ class DiffusersLoop:
         self.average.step(self.module.parameters())
         return loss.detach().item()
 
-    def sampled(self) -> nn.Module:
-        """What the script samples from: the average; it takes the place of the weights, which training is done with."""
+    @torch.no_grad()
+    def sample(self, n: int, shape: Sequence[int], steps: int) -> NDArray[np.float32]:
+        """``[n, *shape]`` in [0, 1] from the average: 1,000 DDPM steps as the script, or fewer of DDIM."""
+        from diffusers import DDIMScheduler
+
+        scheduler = self.scheduler if steps == 1000 else DDIMScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(steps)
+        self.average.store(self.module.parameters())
         self.average.copy_to(self.module.parameters())
-        return self.module
+        x = torch.randn(n, *shape, device=self.device)
+        for t in scheduler.timesteps:
+            with torch.autocast(self.device.type, self.amp or torch.bfloat16, enabled=self.amp is not None):
+                output = self.network(x, t.to(self.device).expand(n))
+            x = scheduler.step(output.float(), t, x).prev_sample
+        self.average.restore(self.module.parameters())
+        found: NDArray[np.float32] = (x / 2 + 0.5).clamp(0, 1).cpu().numpy()
+        return found
 
 
 class _Transformed(torch.utils.data.Dataset[dict[str, Tensor]]):

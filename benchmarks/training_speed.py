@@ -56,6 +56,7 @@ class Size:
     budget: str
     network: UNetSpec
     batch: int
+    channels: int = 1
 
     @classmethod
     def of(cls, side: int, device: torch.device) -> "Size":
@@ -114,7 +115,7 @@ def peer_network(size: Size, device: torch.device, *, fused: bool, compiled: boo
     """The network of ours, and how peers ask it. ``fused``: attention as one kernel, MONAI's option."""
     spec = DdpmSpec(network=size.network, noise=DdpmNoiseSpec(schedule="linear", prediction="epsilon"))
     torch.manual_seed(0)
-    module = DdpmFamily(spec).network((1, size.side, size.side), Vocabulary()).network
+    module = DdpmFamily(spec).network((size.channels, size.side, size.side), Vocabulary()).network
     module = place(module, device) if compiled else module.to(device)
     for part in module.modules():
         if hasattr(part, "use_flash_attention"):
@@ -294,7 +295,7 @@ def section(size: Size, device: torch.device, seconds: float, rounds: int) -> li
     return [
         f"## {size.side}×{size.side}, budget {size.budget}", "",
         f"Channels {list(network.channels)}, residual blocks {list(network.res_blocks)}, patch {network.patch}, "
-        f"batches of {size.batch}; {work / 1e9:.3g} GFLOP an image, forwards and backwards. Loss of all loops for the same "
+        f"batches of {size.batch}; {work / 1e9:.3g} GFLOP an image, both ways. The loss of all loops for the same "
         f"weights, images, noise and timesteps: {loss:.4f}.", "",
         *table(found, work, device), "", *ratios(found), "",
     ]  # fmt: skip

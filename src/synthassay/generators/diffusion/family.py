@@ -18,7 +18,7 @@ from synthassay.generators.diffusion.sampling import noise_levels
 from synthassay.generators.diffusion.solvers import Denoiser
 from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.edm2 import Edm2UNet
-from synthassay.generators.networks.magnitudes import enforce
+from synthassay.generators.networks.magnitudes import UnitConv, enforce
 from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
@@ -38,7 +38,8 @@ class DiffusionLearner(Learner):
         self.averages: Sequence[Average] = followed(self.live, spec.training)
         self.modules: Mapping[str, nn.Module] = {"live": self.live, **kept(self.averages)}
         optimiser = adamw(self.live, spec.training)
-        optimiser.register_step_post_hook(lambda *_: enforce(self.live))  # of EDM2's layers; others have none
+        if any(isinstance(part, UnitConv) for part in self.live.modules()):
+            optimiser.register_step_post_hook(lambda *_: enforce(self.live))
         self.optimisers: Mapping[str, Optimizer] = {"live": optimiser}
         self._losses: Callable[..., Tensor] | None = None
 
