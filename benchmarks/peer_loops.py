@@ -78,7 +78,7 @@ class MonaiLoop:
 
     @torch.no_grad()
     def sample(self, n: int, shape: Sequence[int], steps: int) -> NDArray[np.float32]:
-        """``[n, *shape]`` in [0, 1] from the weights as they are: 1,000 DDPM steps as the tutorial, or fewer of DDIM."""
+        """``[n, *shape]`` in [0, 1] from the weights themselves: 1,000 DDPM steps as the tutorial, or fewer of DDIM."""
         scheduler = self.scheduler if steps == 1000 else MonaiDdim(num_train_timesteps=1000)
         scheduler.set_timesteps(steps)
         x = torch.randn(n, *shape, device=self.device)

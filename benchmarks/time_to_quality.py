@@ -31,9 +31,10 @@ from peer_loops import DiffusersLoop, MonaiLoop
 from training_speed import CONF, Size, peer_network
 
 from synthassay.features.encoders import NetworkEncoder
-from synthassay.generators.conditioning.plan import condition_columns
+from synthassay.generators.conditioning.plan import condition_plan
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.frechet import Moments, frechet_from_moments
+from synthassay.metrics.halfsampling import half_samples
 from synthassay.metrics.neighbours import Convention, compare, describe
 from synthassay.metrics.points import centred_points, mean_of
 from synthassay.metrics.prdc import manifold_scores
@@ -93,7 +94,7 @@ class StopWatch(SilentProgress):
         self.begun = clock()
 
     def advance(self, n: int = 1) -> None:
-        """A step is queued. A GPU is waited for only where the loop itself reads losses, so times may run ahead there."""
+        """A step is queued. The loop waits for a GPU where it reads losses, so times may be ahead by a few steps."""
         self.times.append(clock() - self.begun)
 
 
@@ -114,7 +115,7 @@ def our_points(spec: GeneratorSpec, cohort: Cohort, asked: argparse.Namespace, w
     family = spec.build()
     family.fit(train, work, seed=0, resources=resources, progress=watch)
     n = min(asked.images, len(test))
-    conditions = {name: column[:n] for name, column in condition_columns(train, spec.condition_on).items()}
+    conditions = condition_plan(train, n, spec.condition_on, 0)
     for step in snapshot_steps(spec.training):  # type: ignore[attr-defined]
         images = family.load(work, resources, step).sample(np.arange(n), conditions)
         yield step, watch.times[step], as_bytes(images)
@@ -180,7 +181,7 @@ class Judge:
         centre = mean_of("real", self.real)
         x, y = (centred_points("set", rows, None, centre) for rows in (made, self.real))
         distance = frechet_from_moments(Moments(y), Moments(x), error=False).value
-        sides = [describe(points, None, K) for points in (x, y)]
+        sides = [describe(points, half_samples(points.units, 0, np.random.default_rng(0)), K) for points in (x, y)]
         scores = manifold_scores(*sides, compare(*sides, (Convention(K),)), Convention(K))["classic"]
         return Quality(name, steps, seconds, distance, scores.value("precision"), scores.value("recall"))
 
@@ -191,10 +192,8 @@ def measure(asked: argparse.Namespace, work: Path) -> tuple[list[Quality], str]:
     test, other = cohort.split("test"), cohort.split("control-a")
     n = min(asked.images, len(test), len(other))
     asked.images = n
-    encoder = instantiate(settings(asked).encoder, _convert_="all").build(
-        Resources(device=asked.device.type, threads=1)
-    )
-    judge = Judge(encoder)
+    resources = Resources(device=asked.device.type, threads=1)
+    judge = Judge(instantiate(settings(asked).encoder, _convert_="all").build(resources))
     judge.hold(test.pixels[:n])
     found = [judge("floor: other real patients", 0, 0.0, other.pixels[:n])]
 
@@ -231,7 +230,7 @@ def page(found: list[Quality], what: str, asked: argparse.Namespace, image: Path
     rows += [f"| {q.name} | {q.steps or '–'} | {f'{q.seconds:.0f}' if q.steps else '–'} | {q.frechet:.1f} | "
              f"{q.precision:.3f} | {q.recall:.3f} |" for q in found]  # fmt: skip
     notes = [] if cuda else [
-        "", f"Trained for {asked.share:.0%} of the budget's steps only: it shows that the script runs, and says nothing "
+        "", f"Trained for {asked.share:.0%} of the budget's steps: this shows that the script runs, and says nothing "
         "about how good a model is in the end.",
     ]  # fmt: skip
     notes += ["", f"Not in this version: {', '.join(missing)}."] if missing else []
@@ -239,8 +238,8 @@ def page(found: list[Quality], what: str, asked: argparse.Namespace, image: Path
         f"# Quality against training time: {asked.cohort}", "",
         f"`python {' '.join(sys.argv)}` on: **{machine}**. torch {torch.__version__}, Python "
         f"{platform.python_version()}.", "",
-        f"{what}. {'Wall' if cuda else 'CPU'} seconds of training alone; features of efficientnet_lite0, k = {K}. Peers "
-        f"sample in {asked.peer_steps} steps {'(DDPM)' if asked.peer_steps == 1000 else '(DDIM)'}.", *notes, "", *rows,
+        f"{what}. {'Wall' if cuda else 'CPU'} seconds of training alone; features of efficientnet_lite0, k = {K}. "
+        f"Peers sample in {asked.peer_steps} steps {'(DDPM)' if asked.peer_steps == 1000 else '(DDIM)'}.", *notes, "", *rows,
         "", f"![Fréchet distance and precision against training seconds]({image.name})", "",
     ])  # fmt: skip
 
