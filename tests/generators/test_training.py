@@ -19,7 +19,7 @@ from synthassay.generators.training.checkpoint import (
     save_checkpoint,
 )
 from synthassay.generators.training.data import TrainingData
-from synthassay.generators.training.learner import ema_decay, follow
+from synthassay.generators.training.learner import Average, ema_decay
 from synthassay.generators.training.loop import Pace, learning_rate, step_generator
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
@@ -67,7 +67,7 @@ def test_an_average_follows_parameters_and_copies_buffers() -> None:
     average, live = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     nn.init.constant_(live.weight, 3.0)
     live.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    follow(average, live, 0.75)
+    Average(average, live, lambda step: 0.75).follow(1)
     assert average.weight.tolist() == [1.5, 1.5]
     assert average.running_mean.tolist() == [7.0, 7.0]  # type: ignore[union-attr]
 

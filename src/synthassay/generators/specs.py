@@ -1,9 +1,11 @@
 """Settings of the generators. Light: the networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, computed_field, field_validator, model_validator
 
+from synthassay.generators.training.private_specs import DpSpec
 from synthassay.specs import Spec
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 ConditionName = Literal["label", "site", "device", "sex", "age_band", "slice_position", "mask"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
 Precision = Literal["auto", "float32", "bfloat16"]
+Compile = bool | Literal["auto", "graphs"]  # auto: on a GPU, in long trainings; graphs: with CUDA graphs
 SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling", "ema_width"})
 
 
@@ -35,16 +38,42 @@ class TrainingSpec(Spec):
     snapshots: int = Field(default=4, ge=1)  # evenly spaced states to choose from afterwards; the last is the end
     log_every: int = Field(default=20, ge=1)  # steps averaged into one row of losses.csv
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+    # Stops a training whose loss stays this many times its range above its start; None: only one that is not finite.
+    # It decides whether there is a result, not which, so that it is in no key.
+    explosion: float | None = Field(default=10.0, gt=0, exclude=True)
 
 
 class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
+
+    positive_control: ClassVar[bool] = False  # True: trained to memorise, so that detectors can be seen to find it
 
     name: Name
     condition_on: tuple[ConditionName, ...] = ("label",)
     condition_dropout: float = Field(default=0.1, ge=0, lt=1)  # share of training rows in which a column is missing
     images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
     sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it
+    private: DpSpec | None = None  # differentially private training
+    init_from: Path | None = Field(
+        default=None, exclude=True
+    )  # folder of a finished training whose weights to start with
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def initial_weights(self) -> str | None:
+        """Digest of what ``init_from`` holds, which stands for it in keys."""
+        if self.init_from is None:
+            return None
+        from synthassay.generators.training.initial import initial_digest
+
+        return initial_digest(self.init_from)
+
+    @model_validator(mode="after")
+    def _no_private_masks(self) -> Self:
+        if self.private is not None and "mask" in self.condition_on:
+            raise ValueError("private=dp with mask in condition_on: images would be drawn for the masks of training "
+                             "patients, which no noise protects; leave mask out")  # fmt: skip
+        return self
 
     @field_validator("condition_on")
     @classmethod
@@ -125,7 +154,7 @@ class VaeSpec(GeneratorSpec):
     network: VaeNetworkSpec = VaeNetworkSpec()
     training: TrainingSpec = TrainingSpec()
     beta: float = Field(default=1.0, gt=0)  # weight of the KL term; 1 is the evidence lower bound
-    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+    compile: Compile = "auto"  # torch.compile; falls back, with a warning, where it fails
 
     def build(self) -> "TrainedFamily":
         """The VAE family."""

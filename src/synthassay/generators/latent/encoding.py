@@ -14,7 +14,7 @@ from synthassay.generators.specs import Precision
 from synthassay.generators.training.checkpoint import read_tensors, write_tensors
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.scaling import Standardiser
-from synthassay.generators.training.team import current_team
+from synthassay.team import current_team
 
 LATENTS = ".latents.safetensors"  # begins with a dot: the store drops it, since latents are images of patients
 _BLOCK = 16  # images encoded at once; fixed, since rounding may depend on it

@@ -59,10 +59,6 @@ class LatentFamily(Family):
                             "autoencoder.adversarial_weight=0.")  # fmt: skip
         return latent_shape(spec.autoencoder, shape)
 
-    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
-        """Of the model of the latents."""
-        return self.prior.weights(workdir, snapshots, step)
-
     def prepared(
         self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
     ) -> tuple[TrainingData, Mapping[str, Any]]:
@@ -84,7 +80,7 @@ class LatentFamily(Family):
         folder.mkdir(exist_ok=True)
         shape: Shape = tuple(data.pixels.shape[1:])
         learner = AutoencoderLearner(self.spec.autoencoder, shape, data.seed, data.device)
-        Training(
+        training = Training(
             name=f"{self.spec.name} autoencoder",
             learner=learner,
             data=data,
@@ -94,8 +90,11 @@ class LatentFamily(Family):
             fingerprint=fingerprint,
             pace=replace(self.pace),
             progress=progress,
-        ).run()
-        write_tensors(folder / MODEL, learner.modules["average"].state_dict())
+        )
+        training.run()
+        if training.team.rank == 0:
+            write_tensors(folder / MODEL, learner.modules["average"].state_dict())
+        training.team.wait()
         return self._read(folder, shape, data.device)
 
     def _read(self, folder: Path, shape: Shape, device: torch.device) -> Autoencoder:
@@ -107,6 +106,10 @@ class LatentFamily(Family):
             text = f"{AUTOENCODER}/{MODEL} was trained with other settings than generator.autoencoder has now.\n"
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
         return place(autoencoder.eval().requires_grad_(False), device)
+
+    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
+        """The model of the latents' own."""
+        return self.prior.weights(workdir, snapshots, step)
 
     def draw(self, loaded: Loaded) -> Draw:
         """What the model of the latents draws, decoded."""

@@ -26,6 +26,7 @@ class UNet(nn.Module):
             norm_num_groups=spec.norm_groups,
             num_head_channels=spec.head_channels,
             num_class_embeds=1,
+            use_flash_attention=True,  # the same sums, without the matrix of all pairs in memory
         )
         # MONAI adds what this returns to the embedding of the time. It is given our embedding instead of an index.
         self.unet.class_embedding = nn.Identity()  # type: ignore[assignment]
