@@ -44,8 +44,9 @@ def test_every_set_has_fidelity_by_slices_and_was_searched_for_copies(place: Pat
 
 def test_planted_copies_of_volumes_are_found(place: Path) -> None:
     table = pd.read_parquet(place / "out" / "results.parquet")
-    copies = table[(table.metric == "copies_per_1000") & (table.group == "all")].set_index("generator").value
-    assert copies["copycat"] > copies["oracle"]
+    rows = table[(table.metric == "copies_per_1000") & (table.group == "all")]
+    copies = {name: rows[rows.generator == name].value.max() for name in CONTROLS}
+    assert copies["copycat"] > max(copies["oracle"], copies["noise"])
 
 
 def test_classifiers_are_absent(place: Path) -> None:
@@ -62,9 +63,3 @@ def test_the_page_shows_volumes_as_three_planes_and_both_trainings(place: Path) 
     assert "latent_flow autoencoder" in page
     stages = {stage["stage"] for stage in json.loads((place / "out" / "run.json").read_text())["stages"]}
     assert {"train", "sample", "encode", "score", "diversity", "memorise"} <= stages
-
-
-def test_what_cannot_work_on_volumes_is_told_before_any_training(place: Path) -> None:
-    ended = synthassay(place, "train", "experiment=tiny_volumes", f"cohort.root={place / 'scans'}", "encoder=domain")
-    assert ended.returncode == 2
-    assert "encoder=domain learns from images" in ended.stderr
