@@ -63,7 +63,8 @@ class PrivateTraining(Training):
             torch._foreach_add_(total, self._noise(parameters, step))
         added = self.team.add_each([*total, *shown.values()])  # in one message
         for parameter, gradient in zip(parameters, added, strict=False):
-            parameter.grad = gradient / self.guarantee.expected
+            # In memory as the parameter is, which a fused optimiser takes for granted.
+            parameter.grad = torch.empty_like(parameter).copy_(gradient).div_(self.guarantee.expected)
         self.learner.optimisers[phase.module].step()
         sums = dict(zip(shown, added[len(parameters) :], strict=True))
         seen = sums.pop(SEEN)
