@@ -1,6 +1,7 @@
 """Jobs in processes of their own: the same bits, errors passed on, nothing left behind by a kill."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -26,6 +27,29 @@ def test_two_processes_train_the_same_bits_as_one(finished: Path, tmp_path: Path
         twin = finished / "store" / "train" / path.parent.name / path.name
         assert path.read_bytes() == twin.read_bytes()
     assert len(list((tmp_path / "store" / "train").iterdir())) == 2
+
+
+def test_snapshots_are_chosen_in_processes_of_their_own_and_stand_in_the_results(
+    tmp_path: Path, finished: Path
+) -> None:
+    for kind in ("phantom", "prepare", "card"):
+        shutil.copytree(finished / "store" / kind, tmp_path / "store" / kind)
+    few = ("select.min_patients=2", "select.min_images=2")
+    done = synthassay(tmp_path, "sample", "resources.threads=2", *SETTINGS, *few)
+    assert done.returncode == 0, done.stderr
+    chosen = {
+        path.parent.name: json.loads(path.read_text()) for path in (tmp_path / "store/select").glob("*/selection.json")
+    }
+    assert len(chosen) == 2
+    for selection in chosen.values():
+        assert [row["step"] for row in selection["candidates"]] == [3, 6]
+        assert selection["patients"] >= 2
+    assert "by kid-validation (KID" in done.stderr
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.json")}
+    assert synthassay(tmp_path, "sample", "resources.threads=2", *SETTINGS, *few).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.json")} == before
+    last = synthassay(tmp_path, "sample", "resources.threads=2", *SETTINGS)  # five patients of validation are too few
+    assert "and a choice needs 10 with 20" in last.stderr
 
 
 def test_an_error_in_a_process_is_a_short_message_and_keeps_the_other_training(finished: Path, tmp_path: Path) -> None:

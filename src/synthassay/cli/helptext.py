@@ -4,7 +4,7 @@ LINE_COMMANDS = {
     "run": "the whole line: prepare, train, sample, encode, score, downstream, report",
     "prepare": "read the scans, split the patients, write the cohort to the store",
     "train": "… and train the generators",
-    "sample": "… and draw the synthetic sets",
+    "sample": "… and choose a snapshot of each on validation patients, and draw the synthetic sets",
     "encode": "… and compute features of every set",
     "score": "… and compute fidelity and memorisation",
     "downstream": "… and train classifiers on real and on synthetic images",
@@ -41,16 +41,19 @@ first steps:
 
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
-  experiment=NAME         phantom_demo, phantom_copies, lgg_mri, ham10000: a cohort with the settings that suit it
+  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, lgg_mri, ham10000: a cohort with the settings
+                          that suit it
   cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
   generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
-  generator=NAME          edm, gan, vae, external, monai_bundle, diffusers, medigan; its settings: generator.NAME=VALUE
+  generator=NAME          edm, gan, vae, overfit (a positive control), external, monai_bundle, diffusers,
+                          medigan; its settings: generator.NAME=VALUE
   generator.root=DIR      with generator=external: the folder of synthetic images
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
+  select.rule=last        sample the end of each training, not the snapshot nearest to validation patients
   sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV
   seed=N                  training and sampling; the split has its own (cohort.split.seed)
   tracker=wandb           log to Weights & Biases; offline without a key or network

@@ -43,6 +43,7 @@ def instantiate_specs(config: DictConfig) -> dict[str, Any]:
     return {
         "cohort": _build(config.cohort),
         "generators": tuple(_build(node) for node in generator_nodes(config)),
+        "select": _build(config.select),
         "sample": _build(config.sample),
         "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
         "encoder": _build(config.encoder),

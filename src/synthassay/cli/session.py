@@ -15,6 +15,7 @@ from synthassay.cli.processes import found_place, joined_team
 from synthassay.cli.progress import BarProgress
 from synthassay.cli.trackers import NoTracker, Tracker
 from synthassay.reports.release import publishable
+from synthassay.reports.snapshots import snapshot_line
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
 from synthassay.stages.exhibits import loss_curves, tracker_grids
@@ -48,6 +49,7 @@ def run_session(
             line.run_until(until)
             if team.rank:
                 return str(root)
+            _tell_snapshots(line, tracker, progress)
             with apart():
                 return _conclude(line, config, tracker, progress, until, name)
         finally:
@@ -89,11 +91,20 @@ def _cleared_grids(line: Line, real_images: bool) -> dict[str, NDArray[np.uint8]
 def _replay_losses(line: Line, tracker: Tracker) -> None:
     """Losses of generators that were found trained: the tracker did not see them happen."""
     for curve in loss_curves(line):
-        name = curve.generator
+        name, *_ = curve.generator.split()  # a generator of two trainings has a curve of each
         if line.trained[name].found_done:
             for i, step in enumerate(curve.columns["step"]):
                 values = {column: float(v[i]) for column, v in curve.columns.items() if column != "step"}
-                tracker.log_step(f"train {name}", int(step), values)
+                tracker.log_step(f"train {curve.generator}", int(step), values)
+
+
+def _tell_snapshots(line: Line, tracker: Tracker, progress: BarProgress) -> None:
+    """Which state of each training was sampled: a line on the terminal, and to the tracker all that were compared."""
+    for name, chosen in line.selections.items():
+        progress.note(snapshot_line(name, chosen))
+        for candidate in chosen.candidates:
+            values = {"kid": candidate.kid, "standard_error": candidate.standard_error}
+            tracker.log_step(f"select {name}", candidate.step, values | {"chosen": candidate.step == chosen.chosen})
 
 
 def _say(progress: BarProgress, text: str, path: str) -> str:

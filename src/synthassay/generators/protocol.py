@@ -52,3 +52,6 @@ class TrainedFamily(Protocol):
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """The sampler of what :meth:`fit` left in ``workdir``: of the end, or of the step of a ``snapshot``."""
+
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """After which steps :meth:`load` has a sampler; the last is the end. Empty where nothing is trained."""

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,10 +41,15 @@ class LossTable:
     rows: list[tuple[float, ...]] = field(default_factory=list)
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Add the window that ended with optimiser step ``step`` (counted from 1)."""
-        self.names = tuple(values)
+        """Add the window that ended with optimiser step ``step`` (counted from 1).
+
+        A loss that has no value in a window, as one that joins in later, is NaN there.
+        """
+        new = tuple(name for name in values if name not in self.names)
+        self.names += new
+        self.rows = [(*row, *[math.nan] * len(new)) for row in self.rows] if new else self.rows
         self.steps.append(step)
-        self.rows.append(tuple(values.values()))
+        self.rows.append(tuple(values.get(name, math.nan) for name in self.names))
 
     def to_csv(self) -> str:
         """``step`` and one column per loss."""
