@@ -56,8 +56,8 @@ def _values(column: str, seen: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Values to ask for, the reference among them, and how many are left out."""
     if column in MEASURED:
         seen = seen[~np.isnan(seen)]
-        ends = (seen.min(), seen.max()) if len(seen) else (0.0, 0.0)
-        return np.unique(np.linspace(*ends, SWEEP).astype(np.float32)), 0
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 0.0)
+        return np.unique(np.linspace(low, high, SWEEP).astype(np.float32)), 0
     values, counts = np.unique(seen[~_missing(seen)], return_counts=True)
     kept = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     return values[kept], len(values) - len(kept)
@@ -91,9 +91,7 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     return missing
 
 
-def _unseen(
-    known: dict[str, NDArray[Any]], asked: dict[str, NDArray[Any]], column: str
-) -> NDArray[np.bool_]:  # fmt: skip
+def _unseen(known: dict[str, NDArray[Any]], asked: dict[str, NDArray[Any]], column: str) -> NDArray[np.bool_]:
     """Per row of ``asked``: no training image agrees in all that is named, nor in the classes that its mask holds.
 
     What is missing agrees with everything. Numbers are left out: a position between those of two images is no new kind.
