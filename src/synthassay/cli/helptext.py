@@ -4,7 +4,7 @@ LINE_COMMANDS = {
     "run": "the whole line: prepare, train, sample, encode, score, downstream, report",
     "prepare": "read the scans, split the patients, write the cohort to the store",
     "train": "… and train the generators",
-    "sample": "… and draw the synthetic sets",
+    "sample": "… and choose a snapshot of each on validation patients, and draw the synthetic sets",
     "encode": "… and compute features of every set",
     "score": "… and compute fidelity and memorisation",
     "downstream": "… and train classifiers on real and on synthetic images",
@@ -47,6 +47,7 @@ GENERATORS = {
     "gan": "a GAN after R3GAN, with adaptive augmentation",
     "gan3d": "the same on volumes (cohort.dimensions=3)",
     "vae": "a variational autoencoder",
+    "overfit": "EDM that learns few images by heart: a positive control for memorisation",
     "external": "images that somebody else generated: generator.root=DIR",
     "monai_bundle": "a pretrained generator of somebody else: generator.path=PATH (docs/pretrained.md)",
     "diffusers": "the same, a pipeline folder of diffusers",
@@ -58,7 +59,8 @@ _FAMILIES = f"generators (docs/generators.md):\n{_FAMILIES}\n"
 
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
-  experiment=NAME         phantom_demo, phantom_copies, lgg_mri, ham10000: a cohort with the settings that suit it
+  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, lgg_mri, ham10000: a cohort with the settings
+                          that suit it
   cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
@@ -69,6 +71,7 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
+  select.rule=last        sample the end of each training, not the snapshot nearest to validation patients
   sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV
   sample.counterfactuals.columns=[device]   strips of the same seed with a condition changed (default: every condition)
   seed=N                  training and sampling; the split has its own (cohort.split.seed)
@@ -87,6 +90,10 @@ sweeps:
   synthassay run -m generator=edm generator.sampling.steps=8,18,35        trains once and samples three times
   synthassay run -m hydra/launcher=slurm hydra.launcher.partition=gpu generator=edm,gan,vae seed=0,1,2
   synthassay compare runs/*/            then ranks the cells (folders without results are left out)
+
+one run on several GPUs:
+  torchrun --nproc-per-node=gpu -m synthassay run generator=edm
+  srun synthassay run generator=edm     one task for each GPU: scripts/slurm_team.sbatch
 """
 
 _SCORE_FILES = """\

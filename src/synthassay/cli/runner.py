@@ -1,5 +1,6 @@
 """One run (one cell of a sweep): settings in, the report's path out."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from synthassay.cli.progress import BarProgress
+from synthassay.cli.processes import found_place
+from synthassay.cli.progress import BarProgress, NoProgress
 from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
 from synthassay.errors import UserError
 from synthassay.specs import Resources
@@ -22,8 +24,9 @@ def run_cell(config: DictConfig, until: str) -> str:
     audience = config.report.audience
     if audience not in AUDIENCES:
         raise UserError(f"report.audience={audience} is unknown; it is one of: {', '.join(AUDIENCES)}")
-    tracker = make_tracker(config)
-    progress = BarProgress(tracker)
+    leads = found_place(os.environ).rank == 0
+    tracker = make_tracker(config) if leads else NoTracker()
+    progress = BarProgress(tracker) if leads else NoProgress()
     progress.note(
         f"synthassay {until if until != 'report' else 'run'}: {config.cohort.name}, budget {config.budget.name}"
     )
@@ -40,6 +43,7 @@ def instantiate_specs(config: DictConfig) -> dict[str, Any]:
     return {
         "cohort": _build(config.cohort),
         "generators": tuple(_build(node) for node in generator_nodes(config)),
+        "select": _build(config.select),
         "sample": _build(config.sample),
         "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
         "encoder": _build(config.encoder),

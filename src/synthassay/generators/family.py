@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Loaded:
     standardiser: Standardiser
     snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
     at: Callable[[int], nn.Module]  # the network after one of them
+    folder: Path  # of the training
+    card: Mapping[str, Any]  # what its card says
 
 
 class Family(ABC):
@@ -63,6 +65,12 @@ class Family(ABC):
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape of the noise that one image of ``shape`` starts from."""
 
+    def prepared(
+        self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
+    ) -> tuple[TrainingData, Mapping[str, Any]]:
+        """What is learnt in place of the images, and what the card says of it; most families learn the images."""
+        return data, {}
+
     def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.fit`."""
         if len(train) == 0:
@@ -74,19 +82,25 @@ class Family(ABC):
         shape: Shape = train.pixels.shape[1:]
         fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
         learner = self.learner(shape, vocabulary, seed, device)
-        Training(
+        data, facts = self.prepared(
+            TrainingData.of(train, vocabulary, standardiser, seed, device), workdir, fingerprint, progress
+        )
+        training = Training(
             name=self.spec.name,
             learner=learner,
-            data=TrainingData.of(train, vocabulary, standardiser, seed, device),
+            data=data,
             spec=self.training,
             condition_dropout=self.spec.condition_dropout,
             folder=workdir,
             fingerprint=fingerprint,
             pace=replace(self.pace),
             progress=progress,
-        ).run()
-        write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
-        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+        )
+        training.run()
+        if training.team.rank == 0:
+            write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
+            self._write_card(workdir, shape, vocabulary, standardiser, fingerprint, facts)
+        training.team.wait()
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
@@ -101,7 +115,7 @@ class Family(ABC):
 
         standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
         snapshots = tuple(card["snapshots"])
-        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at)
+        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at, workdir, card)
         return BatchSampler(
             draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
@@ -112,6 +126,10 @@ class Family(ABC):
             batch_size=self.spec.sample_batch,
             device=device,
         )
+
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """See :meth:`~synthassay.generators.protocol.TrainedFamily.snapshots`."""
+        return tuple(self._read_card(workdir)["snapshots"])
 
     def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
         """What is sampled from after ``step``, one of the ``snapshots``."""
@@ -125,8 +143,9 @@ class Family(ABC):
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
 
     def _write_card(
-        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str
-    ) -> None:
+        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str,
+        facts: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         """Written last: a folder with a card is complete."""
         card = {
             "family": self.kind,
@@ -137,6 +156,7 @@ class Family(ABC):
             "steps": self.training.steps,
             "snapshots": snapshot_steps(self.training),  # the last of them is the model itself
             "fingerprint": fingerprint,
+            **facts,
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 

@@ -1,6 +1,6 @@
 """Settings of the generators. Light: the networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -35,10 +35,15 @@ class TrainingSpec(Spec):
     snapshots: int = Field(default=4, ge=1)  # evenly spaced states to choose from afterwards; the last is the end
     log_every: int = Field(default=20, ge=1)  # steps averaged into one row of losses.csv
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+    # Stops a training whose loss stays this many times its range above its start; None: only one that is not finite.
+    # It decides whether there is a result, not which, so that it is in no key.
+    explosion: float | None = Field(default=10.0, gt=0, exclude=True)
 
 
 class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
+
+    positive_control: ClassVar[bool] = False  # True: trained to memorise, so that detectors can be seen to find it
 
     name: Name
     condition_on: tuple[ConditionName, ...] = ("label",)

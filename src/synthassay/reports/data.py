@@ -20,6 +20,29 @@ def _check_uint8(owner: str, pixels: NDArray[Any], ndim: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A snapshot that could have been sampled: KID of its images against validation patients."""
+
+    step: int
+    kid: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which state of a training was sampled, and how it was chosen. ``candidates`` are in the order of their steps."""
+
+    rule: str  # "kid-validation", or "last" where nothing was compared
+    chosen: int  # after so many steps
+    steps: int  # of the whole training
+    reason: str = ""  # why nothing was compared
+    encoder: str = ""
+    images: int = 0  # of each candidate and of validation
+    patients: int = 0  # of validation; 0: withheld
+    candidates: Sequence[Candidate] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSummary:
     """One set under test. ``name`` is the ``generator`` of its results."""
 
@@ -29,6 +52,8 @@ class SetSummary:
     units: int | None  # resampling units: source patients of a control, images of a generated set; None: withheld
     settings_digest: str = ""  # of the generator's settings without its seed: which runs may be averaged over seeds
     description: str = ""  # one phrase: "EDM diffusion, 4,000 steps, conditioned on the label"
+    selection: Selection | None = None  # of a trained generator
+    positive_control: bool = False  # a generator that was trained to memorise, and has to be flagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +162,7 @@ class CohortSummary:
     positive: str  # name of the class that downstream tasks predict
     patients: int
     images: int
-    shape: tuple[int, int, int]  # channels, rows, columns
+    shape: tuple[int, ...]  # channels, (slices,) rows, columns
     bits: int
     counts: Sequence[CohortCount] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)  # the written intensity policy

@@ -32,6 +32,7 @@ from synthassay.reports.panels import (
 from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
+from synthassay.reports.snapshots import snapshot_notes, snapshot_panels, snapshot_table
 from synthassay.reports.words import clean
 
 _AUDIENCES: dict[Audience, str] = {
@@ -69,6 +70,9 @@ class Page:
     memorisation: Memorisation | None
     downstream: Downstream | None
     losses: Sequence[Panel]
+    snapshots: Table | None
+    snapshot_panels: Sequence[Panel]
+    snapshot_notes: Sequence[str]
     cohort: CohortCard
     real: RealData
     quarantine: Table | None
@@ -84,7 +88,7 @@ class Page:
             ("findings", "Findings", True), ("samples", "Samples", self.samples),
             ("counterfactuals", "Counterfactuals", self.counterfactuals), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
-            ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
+            ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses or self.snapshots),
             ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
         return [(anchor, title) for anchor, title, content in sections if content]
@@ -102,7 +106,9 @@ def page_of(data: ReportData, results: Results) -> Page:
         counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
-        downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
+        downstream=downstream_section(results), losses=loss_panels(data),
+        snapshots=snapshot_table(data), snapshot_panels=snapshot_panels(data), snapshot_notes=snapshot_notes(data),
+        cohort=cohort,
         real=real_data_section(data),
         quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
         provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),

@@ -73,7 +73,10 @@ def _published_table(table: CohortTable, patients: Sequence[int]) -> CohortTable
 
 
 def _published_set(item: SetSummary) -> SetSummary:
-    """The units of a control are patients."""
+    """The units of a control are patients, and a snapshot is chosen by patients."""
+    if item.selection is not None and few(item.selection.patients):
+        hidden = replace(item.selection, reason=WITHHELD, patients=0, images=0, candidates=())
+        item = replace(item, selection=hidden)
     return replace(item, units=None) if item.origin == "control" and few(item.units) else item
 
 

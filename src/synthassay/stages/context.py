@@ -14,6 +14,7 @@ from synthassay.features.specs import EncoderSpec
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.selection_specs import SelectSpec
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.privacy.specs import MemorisationSpec
@@ -29,6 +30,7 @@ class RunSpec(Spec):
     kind: Literal["run"] = "run"
     cohort: SerializeAsAny[CohortSpec]
     generators: tuple[SerializeAsAny[GeneratorSpec | ExternalSpec], ...]
+    select: SelectSpec = SelectSpec()
     sample: SampleSpec = SampleSpec()
     controls: tuple[SerializeAsAny[ControlSpec], ...]
     encoder: SerializeAsAny[EncoderSpec]

@@ -13,6 +13,7 @@ from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
+from synthassay.reports.data import Selection
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
@@ -26,9 +27,11 @@ from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Diversity, Scorer
+from synthassay.stages.select import select
 from synthassay.stages.train import train, train_key
-from synthassay.stages.volumetric import is_volumetric, need_slices
+from synthassay.stages.volumetric import check_parts
 from synthassay.store.store import StageOutput
+from synthassay.team import apart, current_team
 
 STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
 
@@ -42,6 +45,7 @@ class Line:
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.trained: dict[str, StageOutput] = {}
+        self.selections: dict[str, Selection] = {}
         self.sets: dict[str, ImageSet] = {}
         self.counterfactuals: list[Counterfactual] = []
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
@@ -68,14 +72,18 @@ class Line:
                 "the cohort has no control or no test patients, and nothing can be said without either.\n"
                 "Give cohort.split.control_a, control_b and test a share."
             )
+        check_parts(self.cohort.images, self.context.spec)
         self.card = data_card(self.context, self.cohort)
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:
-        """Run the stages up to and with ``until``."""
-        steps = (self._train, self._sample, self._encode, self._score, self._downstream)
-        for step in steps[: STAGES.index(until)]:
+        """Run the stages up to and with ``until``; a team does the first three together, and rank 0 the rest."""
+        for step in (self._train, self._sample, self._encode)[: STAGES.index(until)]:
             step()
+        if current_team().rank == 0:
+            with apart():
+                for step in (self._score, self._downstream)[: max(0, STAGES.index(until) - 3)]:
+                    step()
 
     def public_spec(self) -> dict[str, Any]:
         """The run's spec without any path."""
@@ -105,8 +113,6 @@ class Line:
             if isinstance(spec, PretrainedSpec):  # first: what does not fit is known before hours of training
                 self.trained[spec.name] = acquire_pretrained(self.context, spec, images)
         families = [spec for spec in generators if not isinstance(spec, ExternalSpec | PretrainedSpec)]
-        if families:
-            need_slices(images, f"the generator {families[0].name}")
         absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
         fill_store(self.context, [Job(train_key(self.context, spec, images), train, (spec, images)) for spec in absent])
         for spec in families:
@@ -114,28 +120,28 @@ class Line:
 
     def _sample(self) -> None:
         images = self.cohort.split("generator-train")
+        self.selections = select(self.context, self.trained, images, self.cohort.split("validation"))
         for spec in self.context.spec.generators:
             if isinstance(spec, ExternalSpec):
                 self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
             else:
                 trained = self.trained[spec.name]
-                self.sets[spec.name] = sample(self.context, spec, trained, images)
-                self.counterfactuals += counterfactuals(self.context, spec, trained, images)
+                snapshot = self.selections[spec.name].chosen if spec.name in self.selections else None
+                self.sets[spec.name] = sample(self.context, spec, trained, images, snapshot)
+                self.counterfactuals += counterfactuals(self.context, spec, trained, images, snapshot)
         for control in self.context.spec.controls:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 
     def _encode(self) -> None:
         train = self.cohort.split("generator-train")
-        volumetric = is_volumetric(train)
-        self.panel = {} if volumetric else panel_sets(self.context, self.cohort)
+        self.panel = panel_sets(self.context, self.cohort)
         compared = {
             "generator-train": train,
             "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,
         }
-        # What memorisation looks at, which cannot work on volumes.
-        searched = {} if volumetric else {"generator-train, mirrored": mirrored_images(train), **self.panel}
+        searched = {"generator-train, mirrored": mirrored_images(train), **self.panel}  # what memorisation looks at
         self.features = self._encoded(self.context.spec.encoder, {**compared, **searched})
         self.further = [self._encoded(spec, compared) for spec in self.context.spec.also_encode]
         for half in ("control-a", "control-b"):  # their images were encoded as part of both
@@ -149,7 +155,6 @@ class Line:
         return {name: encode(self.context, encoder, part) for name, part in images.items() if len(part)}
 
     def _score(self) -> None:
-        need_slices(self.cohort.images, "the stage score, which looks for copies among them,")
         spec = self.context.spec.fidelity
         overall = spec.model_copy(update={"groups": ()})  # a second opinion is asked for all images only
         scorers = [Scorer(self.context, self.features, spec)]

@@ -103,7 +103,9 @@ def _write_links(line: Line, out: Path) -> None:
         {"stage": s.key.stage, "key": s.key.digest, "folder": f"{s.key.stage}/{s.key.digest}"}
         for s in line.context.stages
     ]
-    held = {"run_id": line.run_id, "cohort": line.cohort.content_id, "spec": line.public_spec(), "stages": stages}
+    snapshots = {name: {"rule": s.rule, "step": s.chosen, "steps": s.steps} for name, s in line.selections.items()}
+    held = {"run_id": line.run_id, "cohort": line.cohort.content_id, "spec": line.public_spec(), "stages": stages,
+            "snapshots": snapshots}  # fmt: skip
     path = out / "run.json"
     if not path.exists() or json.loads(path.read_text()) != held:
         write_json(path, held)

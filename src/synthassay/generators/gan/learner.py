@@ -15,7 +15,7 @@ from synthassay.generators.gan.losses import gradient_penalty, relativistic_loss
 from synthassay.generators.gan.specs import GanSpec
 from synthassay.generators.networks.r3gan import Discriminator, Generator
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
-from synthassay.generators.training.team import current_team
+from synthassay.team import current_team
 
 
 class GanLearner(Learner):
@@ -53,7 +53,7 @@ class GanLearner(Learner):
     def after(self, step: int, shown: Mapping[str, Tensor]) -> None:
         """The strength of the augmentation follows the discriminator, the same in all processes."""
         if self.spec.augmentation.limit:
-            (whole,) = current_team().add([shown["separation"]])
+            (whole,) = current_team().add_each([shown["separation"]])
             self.augmentation.adapt(whole, self.spec.training.batch_size)
 
     def _scheduled(self, first: float, last: float, step: int) -> float:

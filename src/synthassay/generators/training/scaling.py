@@ -50,8 +50,12 @@ class Standardiser:
 
     def inverse(self, standardised: Tensor) -> Tensor:
         """Back to [0, 1]; what lies outside is clipped."""
+        return self.restored(standardised).clamp(0.0, 1.0)
+
+    def restored(self, standardised: Tensor) -> Tensor:
+        """Back to what was standardised, wherever that lies."""
         mean, std = self._like(standardised)
-        return (standardised * (std / SIGMA_DATA) + mean).clamp(0.0, 1.0)
+        return standardised * (std / SIGMA_DATA) + mean
 
     def clipped(self, standardised: Tensor) -> Tensor:
         """Values beyond what black and white became are brought there."""
