@@ -49,7 +49,7 @@ GENERATORS = {
     "gan": "a GAN after R3GAN, with adaptive augmentation",
     "gan3d": "the same on volumes (cohort.dimensions=3)",
     "vae": "a variational autoencoder",
-    "overfit": "EDM that learns few images by heart: a positive control for memorisation",
+    "overfit": "a few images learnt by heart: a positive control for memorisation",
     "external": "images that somebody else generated: generator.root=DIR",
     "monai_bundle": "a pretrained generator of somebody else: generator.path=PATH (docs/pretrained.md)",
     "diffusers": "the same, a pipeline folder of diffusers",
@@ -61,8 +61,8 @@ _FAMILIES = f"generators (docs/generators.md):\n{_FAMILIES}\n"
 
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
-  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, lgg_mri, ham10000: a cohort with the settings
-                          that suit it
+  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, phantom_privacy, lgg_mri, ham10000: a cohort
+                          with the settings that suit it
   cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
@@ -72,6 +72,8 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
   generator.root=DIR      with generator=external: the folder of synthetic images
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
+  private=dp              differentially private training, a patient the unit: docs/private_training.md
+  generator.init_from=RUN start with the weights of a finished training
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
   select.rule=last        sample the end of each training, not the snapshot nearest to validation patients
   sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV

@@ -1,6 +1,7 @@
 """One run (one cell of a sweep): settings in, the report's path out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from synthassay.cli.processes import found_place
 from synthassay.cli.progress import BarProgress, NoProgress
 from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
+from synthassay.cli.trained import training_folder
 from synthassay.errors import UserError
 from synthassay.specs import Resources
 
@@ -66,11 +68,37 @@ def generator_nodes(config: DictConfig) -> list[DictConfig]:
     if chosen is not None:
         if any(o.startswith("generators=") for o in overrides):
             raise UserError("both generator=... and generators=[...] are given; use one of them")
-        return [chosen]
+        return [_checked(config)]
     if not OmegaConf.is_list(config.generators):
         raise UserError(f"generators={config.generators} is not a list; write generators=[{config.generators}]")
     kept = [o for o in overrides if not o.lstrip("+~").startswith(("generator=", "generators="))]
-    return [compose("config", overrides=[*kept, f"generator={name}"]).generator for name in config.generators]
+    entries = OmegaConf.to_container(config.generators)
+    assert isinstance(entries, list)
+    return [_checked(_composed(entry, kept)) for entry in entries]
+
+
+def _composed(entry: Any, overrides: Sequence[str]) -> DictConfig:
+    """The run's settings with one generator: a name, or ``{name: [settings of its own]}``, which come before others."""
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((name, own),) = entry.items()
+    else:
+        name, own = entry, []
+    if not isinstance(name, str) or not isinstance(own, list) or not all(isinstance(o, str) for o in own):
+        raise UserError(f"generators: {entry} is neither a name nor {{NAME: [SETTING=VALUE, ...]}}")
+    given = {o.split("=")[0].lstrip("+~") for o in own}
+    others = [o for o in overrides if o.split("=")[0].lstrip("+~") not in given]
+    return compose("config", overrides=[*others, f"generator={name}", *own])
+
+
+def _checked(config: DictConfig) -> DictConfig:
+    """The generator of ``config``, whose weights to start with are found. One that cannot be private is an error."""
+    node: DictConfig = config.generator
+    if config.private is not None and "private" not in node:
+        raise UserError(f"private={config.private.kind}: {node.name} has no private training (edm, edm2, ddpm, flow "
+                        "and vae have).\nChoose one of those, or private=none.")  # fmt: skip
+    if node.get("init_from") is not None:
+        node.init_from = str(training_folder(str(node.init_from), Path(config.store.root).expanduser(), node.kind))
+    return node
 
 
 def make_tracker(config: DictConfig) -> Tracker:

@@ -1,9 +1,11 @@
 """Settings of the generators. Light: the networks are imported when a spec is built."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, computed_field, field_validator, model_validator
 
+from synthassay.generators.training.private_specs import DpSpec
 from synthassay.specs import Spec
 
 if TYPE_CHECKING:
@@ -50,6 +52,27 @@ class GeneratorSpec(Spec):
     condition_dropout: float = Field(default=0.1, ge=0, lt=1)  # share of training rows in which a column is missing
     images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
     sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it
+    private: DpSpec | None = None  # differentially private training
+    init_from: Path | None = Field(
+        default=None, exclude=True
+    )  # folder of a finished training whose weights to start with
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def initial_weights(self) -> str | None:
+        """Digest of what ``init_from`` holds, which stands for it in keys."""
+        if self.init_from is None:
+            return None
+        from synthassay.generators.training.initial import initial_digest
+
+        return initial_digest(self.init_from)
+
+    @model_validator(mode="after")
+    def _no_private_masks(self) -> Self:
+        if self.private is not None and "mask" in self.condition_on:
+            raise ValueError("private=dp with mask in condition_on: images would be drawn for the masks of training "
+                             "patients, which no noise protects; leave mask out")  # fmt: skip
+        return self
 
     @field_validator("condition_on")
     @classmethod

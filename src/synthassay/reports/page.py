@@ -29,6 +29,7 @@ from synthassay.reports.panels import (
     marks_of,
     memorisation_section,
 )
+from synthassay.reports.private import PrivateSection, private_section
 from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
@@ -68,6 +69,7 @@ class Page:
     marks: Sequence[LegendItem]
     against_train: Table | None
     memorisation: Memorisation | None
+    private: PrivateSection | None
     downstream: Downstream | None
     losses: Sequence[Panel]
     snapshots: Table | None
@@ -88,6 +90,7 @@ class Page:
             ("findings", "Findings", True), ("samples", "Samples", self.samples),
             ("counterfactuals", "Counterfactuals", self.counterfactuals), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
+            ("private", "Private training", self.private),
             ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses or self.snapshots),
             ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
@@ -106,7 +109,7 @@ def page_of(data: ReportData, results: Results) -> Page:
         counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
-        downstream=downstream_section(results), losses=loss_panels(data),
+        private=private_section(results), downstream=downstream_section(results), losses=loss_panels(data),
         snapshots=snapshot_table(data), snapshot_panels=snapshot_panels(data), snapshot_notes=snapshot_notes(data),
         cohort=cohort,
         real=real_data_section(data),

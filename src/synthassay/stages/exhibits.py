@@ -86,6 +86,8 @@ def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: Pl
     training = getattr(spec, "training", None)
     if training is not None:
         yield f"{training.steps:,} steps"
+    if getattr(spec, "private", None) is not None:
+        yield "differentially private"
     if selection is not None and selection.chosen < selection.steps:
         yield f"sampled as it was after {selection.chosen:,}"
     if _planned(images, plan):

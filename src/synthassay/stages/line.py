@@ -25,6 +25,7 @@ from synthassay.stages.encode import encode
 from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
+from synthassay.stages.private import promises
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Diversity, Scorer
 from synthassay.stages.select import select
@@ -91,9 +92,9 @@ class Line:
 
     @property
     def results(self) -> list[MetricResult]:
-        """Every result so far: fidelity, memorisation, downstream."""
+        """Every result so far: fidelity, memorisation, what private trainings promise, downstream."""
         memorisation = [row for record in self.memorisation.values() for row in record.results]
-        return [*self.fidelity, *memorisation, *self.downstream_results]
+        return [*self.fidelity, *memorisation, *promises(self.trained), *self.downstream_results]
 
     def digests(self) -> dict[str, str]:
         """Content ids of the cohort and of every set under test, and keys of the trained generators."""

@@ -66,7 +66,7 @@ def draw_shards(
 ) -> list[Path]:
     """Sample shard by shard; a finished shard is a file and is not drawn again. Each process of a team draws its own.
 
-    ``what`` the progress bar says. A signal that asks for an end is obeyed after the shard under way.
+    ``what``: what the progress bar says. A signal that asks for an end is obeyed after the shard under way.
     """
     shards.mkdir(exist_ok=True)
     starts = range(0, len(seeds), spec.sample_batch)

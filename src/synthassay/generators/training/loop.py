@@ -120,10 +120,18 @@ class Training:
 
     def _step(self, step: int) -> Mapping[str, Tensor]:
         """One step; returns its losses, over the whole batch."""
-        spec, data = self.spec, self.data
         for optimiser in self.learner.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(spec, step)
+                group["lr"] = learning_rate(self.spec, step)
+        shown = self._update(step)
+        self.learner.after(step, shown)
+        for average in self.learner.averages:
+            follow(average.kept, average.live, average.decay(step + 1))
+        return shown
+
+    def _update(self, step: int) -> dict[str, Tensor]:
+        """Draw the batch of ``step`` and go through its phases."""
+        spec, data = self.spec, self.data
         part = self.team.part(spec.batch_size)
         images, condition = data.batch(data.rows(step, spec.batch_size)[part])
         data.expect(step + 1, spec.batch_size, part)
@@ -134,9 +142,6 @@ class Training:
         for phase in self.learner.phases(step):
             draws = tuple(draw[part] for draw in phase.draws(spec.batch_size, generator))
             shown |= self._descend(phase, images, condition, draws)
-        self.learner.after(step, shown)
-        for average in self.learner.averages:
-            follow(average.kept, average.live, average.decay(step + 1))
         return shown
 
     def _descend(self, phase: Phase, images: Tensor, condition: Condition, draws: Draws) -> dict[str, Tensor]:

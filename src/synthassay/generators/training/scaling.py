@@ -38,6 +38,11 @@ class Standardiser:
                             "from it.\nCheck the cohort's window, or leave the channel out.")  # fmt: skip
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
+    @classmethod
+    def fixed(cls, channels: int) -> Self:
+        """[0, 1] → [−1, 1], whatever the images are: their own mean and deviation would tell something of them."""
+        return cls((0.5,) * channels, (0.25,) * channels)
+
     def forward(self, images: Tensor) -> Tensor:
         """``[n, c, (d,) h, w]`` float in [0, 1] → mean 0, deviation 0.5."""
         mean, std = self._like(images)
