@@ -239,8 +239,8 @@ def page(found: list[Quality], what: str, asked: argparse.Namespace, image: Path
         f"`python {' '.join(sys.argv)}` on: **{machine}**. torch {torch.__version__}, Python "
         f"{platform.python_version()}.", "",
         f"{what}. {'Wall' if cuda else 'CPU'} seconds of training alone; features of efficientnet_lite0, k = {K}. "
-        f"Peers sample in {asked.peer_steps} steps {'(DDPM)' if asked.peer_steps == 1000 else '(DDIM)'}.", *notes, "",
-        *rows,
+        f"Peers sample in {asked.peer_steps} steps {'(DDPM)' if asked.peer_steps == 1000 else '(DDIM)'}.",
+        *notes, "", *rows,
         "", f"![Fréchet distance and precision against training seconds]({image.name})", "",
     ])  # fmt: skip
 

@@ -318,7 +318,7 @@ class MetricResult:
     counts), never the generator or the training seed. ``floor`` is the same metric for real control patients.
     """
 
-    family: Literal["fidelity", "memorisation", "downstream"]
+    family: Literal["fidelity", "memorisation", "privacy", "downstream"]
     metric: str
     generator: str  # the set under test
     encoder: str = ""

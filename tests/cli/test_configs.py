@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from synthassay.cli.runner import instantiate_specs
+from synthassay.errors import UserError
 from synthassay.specs import canonical_json
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -52,6 +53,33 @@ def test_every_generator_is_a_list_of_one(generator: str) -> None:
 
 def test_the_default_is_the_list_edm_gan_vae() -> None:
     assert [spec.name for spec in specs_of()["generators"]] == ["edm", "gan", "vae"]
+
+
+def test_private_training_is_asked_for_by_one_word_and_its_settings_reach_every_family() -> None:
+    specs = specs_of("generators=[edm,vae]", "private=dp", "private.epsilon=2")["generators"]
+    assert [spec.private.epsilon for spec in specs] == [2.0, 2.0]
+    assert specs_of("generator=edm")["generators"][0].private is None
+
+
+def test_private_training_of_a_family_that_has_none_is_refused_before_any_work() -> None:
+    for chosen in ("generator=gan", "generators=[edm,gan]"):
+        with pytest.raises(UserError, match="gan has no private training"):
+            specs_of(chosen, "private=dp")
+
+
+def test_a_generator_of_the_list_may_have_settings_of_its_own() -> None:
+    listed = 'generators=[edm,{edm: ["generator.name=dp3","private=dp","private.epsilon=3"]}]'
+    open_one, private = specs_of(listed)["generators"]
+    assert (open_one.name, open_one.private) == ("edm", None)
+    assert (private.name, private.private.epsilon) == ("dp3", 3.0)
+    with pytest.raises(UserError, match="neither a name nor"):
+        specs_of("generators=[{edm: 3}]")
+
+
+def test_the_privacy_experiment_sweeps_epsilon() -> None:
+    specs = specs_of("experiment=phantom_privacy")["generators"]
+    assert [spec.private and spec.private.epsilon for spec in specs] == [1.0, 3.0, 10.0, None]
+    assert specs[-1].training.batch_size == specs[0].private.patients * specs[0].private.views
 
 
 def test_budget_settings_reach_each_family_by_name() -> None:

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from synthassay.cli.app import flags_first
-from synthassay.cli.helptext import COMMANDS, help_of
+from synthassay.cli.helptext import COMMANDS, GENERATORS, help_of
 from synthassay.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["compare", "-h"]])
@@ -40,6 +43,17 @@ def test_every_command_has_help_that_names_it(command: str, capsys: pytest.Captu
     assert main([command, "--help"]) == 0
     assert f"synthassay {command}" in capsys.readouterr().out
     assert help_of(command)
+
+
+def test_help_and_documentation_name_every_generator(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [path.stem for path in (ROOT / "conf" / "generator").glob("*.yaml")]
+    assert sorted(GENERATORS) == sorted(names)
+    assert main(["run", "--help"]) == 0
+    shown = capsys.readouterr().out
+    written = (ROOT / "docs" / "generators.md").read_text()
+    for name in names:
+        assert f"\n  {name} " in shown
+        assert f"`{name}`" in written
 
 
 def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -224,6 +224,28 @@ def test_a_sweep_runs_its_cells_and_compare_ranks_them(finished: Path, tmp_path:
     assert (tmp_path / "board.html").is_file()
 
 
+def test_a_sweep_of_steps_and_guidance_trains_once(tmp_path: Path) -> None:
+    sampling = "generator.sampling."
+    settings = [f"{sampling}steps=2,4", f"{sampling}guidance.kind=cfg", f"{sampling}guidance.scale=1,3"]
+    done = synthassay(tmp_path, "sample", "-m", "generator=edm", *settings)
+    assert done.returncode == 0, done.stderr
+    store = tmp_path / "store"
+    assert len(list((store / "train").iterdir())) == 1
+    drawn = [np.load(folder / "pixels.npy") for folder in sorted((store / "sample").iterdir())]
+    assert len(drawn) == 4
+    assert len({pixels.tobytes() for pixels in drawn}) == 4
+    assert len(list((store / "counterfactuals").iterdir())) == 4
+    before = {p: p.stat().st_mtime_ns for p in store.rglob("*.json")}
+    assert synthassay(tmp_path, "sample", "generator=edm", *(s.split(",")[0] for s in settings)).returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in store.rglob("*.json")} == before  # one of the cells, found done
+
+
+def test_counterfactuals_are_asked_of_conditions_only(tmp_path: Path) -> None:
+    done = synthassay(tmp_path, "sample", "generator=edm", "sample.counterfactuals.columns=[device]")
+    assert done.returncode == 2
+    assert "columns names device, and no generator of this run is conditioned on it" in done.stderr
+
+
 def test_compare_refuses_runs_of_another_identity(finished: Path, tmp_path: Path) -> None:
     other = synthassay(finished, "run", "generator=vae", "cohort.split.seed=7", f"out={tmp_path / 'other'}")
     assert other.returncode == 0, other.stderr

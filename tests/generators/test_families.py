@@ -22,12 +22,11 @@ from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, 
 from synthassay.generators.edm import EdmFamily
 from synthassay.generators.family import Family
 from synthassay.generators.flow import FlowFamily
-from synthassay.generators.gan import GanFamily
+from synthassay.generators.gan.family import GanFamily
+from synthassay.generators.gan.specs import GanSpec, R3GanNetworkSpec
 from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.specs import (
-    GanSpec,
     GeneratorSpec,
-    R3GanNetworkSpec,
     TrainingSpec,
     UNetSpec,
     VaeNetworkSpec,

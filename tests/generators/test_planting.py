@@ -100,6 +100,15 @@ def test_jpeg_of_16_bits_keeps_the_full_range():
     assert np.abs(altered.astype(float) - source).mean() / 65535 < 0.02
 
 
+@pytest.mark.parametrize("kind", ["mirrored", "rotated", "jpeg"])
+def test_volumes_are_altered_slice_by_slice(kind):
+    subject = images().pixels
+    volume = np.stack([subject, subject[:, :, ::-1]], axis=2)
+    altered = alter(volume, kind, SEEDS)
+    for place, flat in enumerate((subject, subject[:, :, ::-1])):
+        np.testing.assert_array_equal(altered[:, :, place], alter(flat, kind, SEEDS))
+
+
 def test_one_seed_per_image_is_required():
     with pytest.raises(ValueError, match="2 seeds for 6 images"):
         alter(images().pixels, "noise", np.arange(2))

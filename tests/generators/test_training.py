@@ -37,6 +37,13 @@ def images(n: int = 10, dtype: str = "uint8", channels: int = 2) -> ImageSet:
     )  # fmt: skip
 
 
+def test_a_loss_that_joins_in_later_is_nan_before_and_so_is_one_that_is_left_out() -> None:
+    table = LossTable()
+    for step, values in enumerate([{"a": 1.0}, {"b": 2.0, "a": 3.0}, {"b": 4.0}], 1):
+        table.append(step, values)
+    assert table.to_csv() == "step,a,b\n1,1,nan\n2,3,2\n3,nan,4\n"
+
+
 def data(subject: ImageSet, seed: int = 0) -> TrainingData:
     return TrainingData.of(subject, Vocabulary.of(subject, ["label"]), Standardiser.of(subject), seed, CPU)
 

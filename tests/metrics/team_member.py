@@ -14,7 +14,7 @@ from synthassay.metrics.kid import kernel_distance
 from synthassay.metrics.neighbours import Convention, compare, describe
 from synthassay.metrics.points import centred_points
 from synthassay.metrics.prdc import SCORES, manifold_scores
-from synthassay.metrics.team import Team, current_team
+from synthassay.team import Team, current_team
 
 
 def everything(team):

@@ -78,6 +78,13 @@ def test_small_images_have_fewer_scales_and_the_engine_takes_them(side, scales):
     assert ((found.values >= 0) & (found.values <= 1)).all()
 
 
+def test_volumes_are_compared_in_three_dimensions():
+    first = np.repeat(pictures(4, 16)[:, :, None], 16, axis=2)  # the same slice 16 times
+    assert "11x11x11 Gaussian window" in definition(first)
+    flat = ms_ssim_diversity(first[:, :, 0], generator=rng()).values
+    np.testing.assert_allclose(ms_ssim_diversity(first, generator=rng()).values, flat, atol=1e-3)
+
+
 def test_fewer_weights_have_sum_one_and_the_five_are_the_papers():
     assert sum(scale_weights(3)) == pytest.approx(1.0)
     assert scale_weights(3)[0] / scale_weights(3)[2] == pytest.approx(0.0448 / 0.3001)
@@ -151,7 +158,7 @@ def test_one_couple_has_no_interval():
     [
         (np.zeros((4, 1, 10, 40), np.uint8), None, "at least 11 pixels on each side, found 10×40"),
         (np.zeros((4, 1, 32, 32), np.float32), None, "uint8 or uint16"),
-        (np.zeros((4, 32, 32), np.uint8), None, r"\[n, c, h, w\]"),
+        (np.zeros((4, 32, 32), np.uint8), None, r"\[n, c, \(d,\) h, w\]"),
         (np.zeros((4, 1, 32, 32), np.uint8), [0, 1], "4 images were given with 2 patients"),
     ],
 )

@@ -85,6 +85,17 @@ def test_small_images_keep_their_size():
     assert pixel_space(images(as_bytes(scene(side=20))), size=32).vectors.shape == (3, 400)
 
 
+def test_volumes_are_averaged_and_blurred_along_three_axes():
+    volume = np.zeros((1, 1, 8, 16, 32), np.uint8)
+    volume[..., 4, 8, 16] = 255
+    space = pixel_space(images(volume), size=8)
+    assert dict(space.definition)["size"] == "8x8x8"
+    around = space.vectors.reshape(8, 8, 8)
+    top = around[4, 4, 4]
+    for moved in (around[3, 4, 4], around[4, 3, 4], around[4, 4, 3]):
+        assert around.min() < moved < top
+
+
 def test_a_row_depends_on_its_image_only():
     many = images(as_bytes(scene(n=300, side=16)))
     alone = pixel_space(many.take(np.array([299])), size=8).vectors[0]

@@ -10,6 +10,7 @@ import pytest
 
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import OracleSpec
+from synthassay.generators.selection_specs import SelectSpec
 from synthassay.generators.specs import VaeSpec
 from synthassay.records import UNKNOWN_MASK, ImageSet, SilentProgress
 from synthassay.specs import Resources
@@ -118,8 +119,10 @@ def test_runs_of_another_plan_are_told_apart_and_say_so(sampled: Any) -> None:
     summaries = {}
     for plan in ("real", "uniform"):
         asked = SampleSpec.model_validate({"plan": plan})
-        run = SimpleNamespace(generators=[VaeSpec(name="fake")], controls=[spec], sample=asked)
-        line: Any = SimpleNamespace(context=SimpleNamespace(spec=run), sets={"fake": made, "oracle": control})
+        run = SimpleNamespace(generators=[VaeSpec(name="fake")], controls=[spec], sample=asked, select=SelectSpec())
+        line: Any = SimpleNamespace(
+            context=SimpleNamespace(spec=run), sets={"fake": made, "oracle": control}, selections={}
+        )
         summaries[plan] = set_summaries(line)
     assert summaries["real"][0].settings_digest != summaries["uniform"][0].settings_digest
     assert summaries["real"][1] == summaries["uniform"][1]

@@ -4,7 +4,7 @@ LINE_COMMANDS = {
     "run": "the whole line: prepare, train, sample, encode, score, downstream, report",
     "prepare": "read the scans, split the patients, write the cohort to the store",
     "train": "… and train the generators",
-    "sample": "… and draw the synthetic sets",
+    "sample": "… and choose a snapshot of each on validation patients, and draw the synthetic sets",
     "encode": "… and compute features of every set",
     "score": "… and compute fidelity and memorisation",
     "downstream": "… and train classifiers on real and on synthetic images",
@@ -39,19 +39,45 @@ first steps:
 `synthassay COMMAND --help` explains a command. The same command continues after a crash and does nothing twice.
 """
 
+GENERATORS = {
+    "edm": "diffusion (EDM)",
+    "edm2": "EDM with EDM2's magnitude-preserving network and its averages of weights",
+    "latent_edm": "EDM in the latent of an autoencoder, 2D and 3D",
+    "latent_flow": "rectified flow there",
+    "ddpm": "the classic diffusion, sampled by DDIM or step by step",
+    "flow": "rectified flow",
+    "gan": "a GAN after R3GAN, with adaptive augmentation",
+    "gan3d": "the same on volumes (cohort.dimensions=3)",
+    "vae": "a variational autoencoder",
+    "overfit": "a few images learnt by heart: a positive control for memorisation",
+    "external": "images that somebody else generated: generator.root=DIR",
+    "monai_bundle": "a pretrained generator of somebody else: generator.path=PATH (docs/pretrained.md)",
+    "diffusers": "the same, a pipeline folder of diffusers",
+    "medigan": "the same, a zip of medigan",
+}
+
+_FAMILIES = "\n".join(f"  {name:<14}{text}" for name, text in GENERATORS.items())
+_FAMILIES = f"generators (docs/generators.md):\n{_FAMILIES}\n"
+
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
-  experiment=NAME         phantom_demo, phantom_copies, lgg_mri, ham10000: a cohort with the settings that suit it
+  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, phantom_privacy, lgg_mri, ham10000: a cohort
+                          with the settings that suit it
   cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
   generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
-  generator=NAME          edm, gan, vae, external, monai_bundle, diffusers, medigan; its settings: generator.NAME=VALUE
+  generator=NAME          one of those below, whose settings are then generator.SETTING=VALUE
+  generator.condition_on=[label,device]   any of label, site, device, sex, age_band, slice_position, mask
   generator.root=DIR      with generator=external: the folder of synthetic images
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line
+  private=dp              differentially private training, a patient the unit: docs/private_training.md
+  generator.init_from=RUN start with the weights of a finished training
   budget=NAME             quick (CPU minutes), standard (about three minutes of a large GPU a generator), full
+  select.rule=last        sample the end of each training, not the snapshot nearest to validation patients
   sample.plan=uniform     which conditions are sampled: real (default), uniform (rare groups as often), or a CSV/TSV
+  sample.counterfactuals.columns=[device]   strips of the same seed with a condition changed (default: every condition)
   seed=N                  training and sampling; the split has its own (cohort.split.seed)
   tracker=wandb           log to Weights & Biases; offline without a key or network
   report.audience=release aggregates only: no real image, no per-image score
@@ -65,8 +91,13 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
 _SWEEP = """\
 sweeps:
   synthassay run -m generator=edm,gan,vae seed=0,1,2
+  synthassay run -m generator=edm generator.sampling.steps=8,18,35        trains once and samples three times
   synthassay run -m hydra/launcher=slurm hydra.launcher.partition=gpu generator=edm,gan,vae seed=0,1,2
   synthassay compare runs/*/            then ranks the cells (folders without results are left out)
+
+one run on several GPUs:
+  torchrun --nproc-per-node=gpu -m synthassay run generator=edm
+  srun synthassay run generator=edm     one task for each GPU: scripts/slurm_team.sbatch
 """
 
 _SCORE_FILES = """\
@@ -150,4 +181,4 @@ def help_of(command: str) -> str:
     if command != "run":
         intro += "Stages before it are built when they are absent and found when they are not.\n"
     files = f"\n{_SCORE_FILES}" if command == "score" else ""
-    return intro + files + "\n" + _SETTINGS + "\n" + _SWEEP
+    return intro + files + "\n" + _SETTINGS + "\n" + _FAMILIES + "\n" + _SWEEP

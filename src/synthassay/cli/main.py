@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from synthassay import __version__
 from synthassay.cli.helptext import COMMANDS, LINE_COMMANDS, MAIN_HELP, help_of
+from synthassay.cli.processes import leave_team, speaks_for_all
 from synthassay.errors import UserError
+from synthassay.stopping import Stopped
 
 HELP_FLAGS = ("-h", "--help", "help")
 FILE_FLAGS = ("--real", "--synthetic")  # with one of them, `score` takes feature files instead of settings
@@ -14,15 +16,25 @@ EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 where something failed, 2 for a user's mistake, 130 when interrupted."""
+    """Run one command; returns the exit code.
+
+    It is 0, 1 where something failed, 2 for a user's mistake, 130 when interrupted, and 128 plus the number of a signal
+    by which the system asked for an end. Of several processes, one says why they end.
+    """
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
+        leave_team()
         return code
     except UserError as error:
-        return _complain(str(error))
+        return _complain(str(error)) if speaks_for_all() else EXIT_USER
+    except Stopped as stopped:
+        if speaks_for_all():
+            print(f"\n{stopped}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
-        print("\nstopped; a run continues from here with the same command", file=sys.stderr)
+        if speaks_for_all():
+            print("\nstopped; a run continues from here with the same command", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # whoever reads our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

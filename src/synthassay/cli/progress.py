@@ -79,6 +79,20 @@ class BarProgress:
         return BarProgress(self.tracker)
 
 
+class NoProgress(BarProgress):
+    """Says nothing: of several processes one shows how far they are."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        """Ignore; without a bar nothing else is shown either."""
+
+    def fork(self) -> "BarProgress":
+        """This one."""
+        return self
+
+
 class _Lines:
     """Standard error for a bar that must not move: each state is a line of its own."""
 

@@ -1,5 +1,7 @@
 """One run (one cell of a sweep): settings in, the report's path out."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from synthassay.cli.progress import BarProgress
+from synthassay.cli.processes import found_place
+from synthassay.cli.progress import BarProgress, NoProgress
 from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
+from synthassay.cli.trained import training_folder
 from synthassay.errors import UserError
 from synthassay.specs import Resources
 
@@ -22,8 +26,9 @@ def run_cell(config: DictConfig, until: str) -> str:
     audience = config.report.audience
     if audience not in AUDIENCES:
         raise UserError(f"report.audience={audience} is unknown; it is one of: {', '.join(AUDIENCES)}")
-    tracker = make_tracker(config)
-    progress = BarProgress(tracker)
+    leads = found_place(os.environ).rank == 0
+    tracker = make_tracker(config) if leads else NoTracker()
+    progress = BarProgress(tracker) if leads else NoProgress()
     progress.note(
         f"synthassay {until if until != 'report' else 'run'}: {config.cohort.name}, budget {config.budget.name}"
     )
@@ -40,6 +45,7 @@ def instantiate_specs(config: DictConfig) -> dict[str, Any]:
     return {
         "cohort": _build(config.cohort),
         "generators": tuple(_build(node) for node in generator_nodes(config)),
+        "select": _build(config.select),
         "sample": _build(config.sample),
         "controls": tuple(_build(node) for node in config.controls.values() if node is not None),
         "encoder": _build(config.encoder),
@@ -62,11 +68,37 @@ def generator_nodes(config: DictConfig) -> list[DictConfig]:
     if chosen is not None:
         if any(o.startswith("generators=") for o in overrides):
             raise UserError("both generator=... and generators=[...] are given; use one of them")
-        return [chosen]
+        return [_checked(config)]
     if not OmegaConf.is_list(config.generators):
         raise UserError(f"generators={config.generators} is not a list; write generators=[{config.generators}]")
     kept = [o for o in overrides if not o.lstrip("+~").startswith(("generator=", "generators="))]
-    return [compose("config", overrides=[*kept, f"generator={name}"]).generator for name in config.generators]
+    entries = OmegaConf.to_container(config.generators)
+    assert isinstance(entries, list)
+    return [_checked(_composed(entry, kept)) for entry in entries]
+
+
+def _composed(entry: Any, overrides: Sequence[str]) -> DictConfig:
+    """The run's settings with one generator: a name, or ``{name: [settings of its own]}``, which come before others."""
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((name, own),) = entry.items()
+    else:
+        name, own = entry, []
+    if not isinstance(name, str) or not isinstance(own, list) or not all(isinstance(o, str) for o in own):
+        raise UserError(f"generators: {entry} is neither a name nor {{NAME: [SETTING=VALUE, ...]}}")
+    given = {o.split("=")[0].lstrip("+~") for o in own}
+    others = [o for o in overrides if o.split("=")[0].lstrip("+~") not in given]
+    return compose("config", overrides=[*others, f"generator={name}", *own])
+
+
+def _checked(config: DictConfig) -> DictConfig:
+    """The generator of ``config``, whose weights to start with are found. One that cannot be private is an error."""
+    node: DictConfig = config.generator
+    if config.private is not None and "private" not in node:
+        raise UserError(f"private={config.private.kind}: {node.name} has no private training (edm, edm2, ddpm, flow "
+                        "and vae have).\nChoose one of those, or private=none.")  # fmt: skip
+    if node.get("init_from") is not None:
+        node.init_from = str(training_folder(str(node.init_from), Path(config.store.root).expanduser(), node.kind))
+    return node
 
 
 def make_tracker(config: DictConfig) -> Tracker:

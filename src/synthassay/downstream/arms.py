@@ -98,6 +98,8 @@ def _labelled(images: ImageSet) -> ImageSet:
 
 
 def _untrainable(images: ImageSet, positive: int, what: str) -> str:
+    if images.pixels.ndim == 5:
+        return f"the classifiers work on images, and {what} holds volumes"
     if not len(images):
         return f"{what} has no labels"
     finding = images.label_names[positive] if positive < len(images.label_names) else str(positive)

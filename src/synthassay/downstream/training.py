@@ -39,10 +39,11 @@ class Intensity:
         """Moments of ``images`` in float64, read in blocks."""
         channels = images.pixels.shape[1]
         total, squares, count = np.zeros(channels), np.zeros(channels), 0
+        axes = (0, *range(2, images.pixels.ndim))
         for start in range(0, len(images), 256):
             block = images.pixels[start : start + 256].astype(np.float64) / images.pixel_max
-            total += block.sum((0, 2, 3))
-            squares += (block**2).sum((0, 2, 3))
+            total += block.sum(axes)
+            squares += (block**2).sum(axes)
             count += block.size // channels
         mean = total / max(count, 1)
         deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-8))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,13 +35,14 @@ class NetworkEncoder:
 
     def __init__(
         self, *, name: str, identity: Identity, dimension: int, load: Callable[[], nn.Module], resources: Resources,
-        channels: Sequence[int] = (1, 3), spatial: int = 2, cuda_batch: int = CUDA_BATCH,
+        channels: Sequence[int] = (1, 3), spatial: Literal[2, 3] = 2, cuda_batch: int = CUDA_BATCH,
     ) -> None:  # fmt: skip
         self.name = name
         self.identity = identity
         self.dimension = dimension
         self._load = load
-        self._channels, self._spatial = tuple(channels), spatial
+        self.spatial: Literal[2, 3] = spatial
+        self._channels = tuple(channels)
         self._device = resources.torch_device()
         self._threads = resources.threads or usable_cores()
         self._batch = CPU_BATCH if self._device == "cpu" else cuda_batch
@@ -81,11 +82,11 @@ class NetworkEncoder:
 
     def _checked(self, pixels: NDArray[Any], name: str) -> bool:
         """Whether the channels are encoded one by one; an error when the network cannot take ``pixels`` at all."""
-        if pixels.ndim != 2 + self._spatial:
+        if pixels.ndim != 2 + self.spatial:
             kinds = {4: "images [n, c, h, w]", 5: "volumes [n, c, d, h, w]"}
             text = f"{name}: found an array of shape {list(pixels.shape)}, but {self.name} takes "
-            hint = "; give it the slices" if self._spatial == 2 else "; choose an encoder of images, e.g. rad_dino"
-            raise UserError(text + kinds[2 + self._spatial] + hint)
+            hint = "; give it the slices" if self.spatial == 2 else "; choose an encoder of images, e.g. rad_dino"
+            raise UserError(text + kinds[2 + self.spatial] + hint)
         channels = pixels.shape[1]
         if channels in self._channels:
             return False

@@ -1,7 +1,7 @@
 """What every encoder offers to the stages."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from synthassay.records import FeatureSet, Identity, ImageSet, Progress
 
@@ -21,14 +21,18 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Features per image."""
 
+    @property
+    def spatial(self) -> Literal[2, 3]:
+        """2 for an encoder of images, 3 for one of volumes."""
+
     def encode(self, images: ImageSet, progress: Progress) -> FeatureSet:
         """The features of ``images``, ``[n, dimension]`` float32, in the order of its rows.
 
         Row i depends on image i only: to 1e-5 of the typical feature whatever the images beside it. Pixels are uint8
         or uint16. Grey is repeated to the channels that a network takes and three channels are read as RGB, unless
         the identity says otherwise; with any other number each channel is encoded as a grey image and their features
-        stand beside each other, ``[n, channels · dimension]``. An encoder of images takes the slices of a volume as
-        images of their patient, and an encoder of volumes takes volumes only.
+        stand beside each other, ``[n, channels · dimension]``. An encoder of images takes slices of volumes through
+        :class:`~synthassay.features.sliced.SlicedEncoder`, and an encoder of volumes takes volumes only.
         """
 
 

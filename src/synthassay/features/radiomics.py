@@ -38,6 +38,8 @@ FEWEST_BLOCKS = 8  # below it a pool costs more (about a second for each process
 class RadiomicEncoder:
     """An :class:`~synthassay.features.protocol.Encoder` without a network; each image on its own, in processes."""
 
+    spatial: Literal[2, 3] = 2
+
     def __init__(self, library: Library, levels: int, resources: Resources) -> None:
         module = MODULES[library]
         release = _version(library)

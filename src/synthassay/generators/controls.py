@@ -209,11 +209,10 @@ def _nearest(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _thumbnails(images: ImageSet) -> NDArray[np.float32]:
-    """Images averaged down to at most 16 × 16, as ``[n, c·h·w]`` float32 in [0, 1]."""
-    height, width = images.pixels.shape[2:]
-    size = (min(THUMBNAIL, height), min(THUMBNAIL, width))
+    """Images averaged down to at most 16 pixels along each axis, as ``[n, c·(d·)h·w]`` float32 in [0, 1]."""
+    size = [min(THUMBNAIL, side) for side in images.pixels.shape[2:]]
     blocks = [
-        F.adaptive_avg_pool2d(torch.from_numpy(images.pixels[i : i + _TILE].astype(np.float32)), size).flatten(1)
+        F.interpolate(torch.from_numpy(images.pixels[i : i + _TILE].astype(np.float32)), size, mode="area").flatten(1)
         for i in range(0, len(images), _TILE)
     ]
     return np.asarray(torch.cat(blocks).numpy() / images.pixel_max, np.float32)

@@ -2,10 +2,10 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,15 @@ from synthassay.generators.sampling import BatchSampler, Draw
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec
 from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
 from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.initial import initial_card, start_from
 from synthassay.generators.training.learner import Learner
 from synthassay.generators.training.loop import Pace, Training, snapshot_name, snapshot_steps
+from synthassay.generators.training.private import PrivateTraining
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources, digest_of
 
+PRIVACY = "privacy"  # in the card: what a private training promises
 Shape = tuple[int, ...]  # (c, h, w), of volumes (c, d, h, w)
 
 
@@ -36,6 +39,8 @@ class Loaded:
     standardiser: Standardiser
     snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
     at: Callable[[int], nn.Module]  # the network after one of them
+    folder: Path  # of the training
+    card: Mapping[str, Any]  # what its card says
 
 
 class Family(ABC):
@@ -43,6 +48,7 @@ class Family(ABC):
 
     spec: GeneratorSpec
     training: TrainingSpec
+    one_network: ClassVar[bool] = False  # all that is learnt is one network, by a mean over independent rows
 
     def __init__(self, pace: Pace | None = None) -> None:
         self.pace = pace or Pace()
@@ -63,36 +69,72 @@ class Family(ABC):
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape of the noise that one image of ``shape`` starts from."""
 
+    def prepared(
+        self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
+    ) -> tuple[TrainingData, Mapping[str, Any]]:
+        """What is learnt in place of the images, and what the card says of it; most families learn the images."""
+        return data, {}
+
     def fit(self, train: ImageSet, workdir: Path, *, seed: int, resources: Resources, progress: Progress) -> None:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.fit`."""
         if len(train) == 0:
             raise UserError(f"{self.spec.name}: generator-train has no image; check the cohort's split")
+        self._check_settings()
         workdir.mkdir(parents=True, exist_ok=True)
         device = torch_device(resources)
         vocabulary = Vocabulary.of(train, self.spec.condition_on)
-        standardiser = Standardiser.of(train)
+        standardiser = self._standardiser(train)
         shape: Shape = train.pixels.shape[1:]
         fingerprint = digest_of({"spec": self.spec.training_key(), "seed": seed, "train": train.content_id})
         learner = self.learner(shape, vocabulary, seed, device)
-        Training(
+        if self.spec.init_from is not None:
+            start_from(self.spec.name, learner, self.spec.init_from, self.kind, vocabulary)
+        data, facts = self.prepared(
+            TrainingData.of(train, vocabulary, standardiser, seed, device), workdir, fingerprint, progress
+        )
+        training = Training(
             name=self.spec.name,
             learner=learner,
-            data=TrainingData.of(train, vocabulary, standardiser, seed, device),
+            data=data,
             spec=self.training,
             condition_dropout=self.spec.condition_dropout,
             folder=workdir,
             fingerprint=fingerprint,
             pace=replace(self.pace),
             progress=progress,
-        ).run()
-        write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
-        self._write_card(workdir, shape, vocabulary, standardiser, fingerprint)
+        )
+        if self.spec.init_from is not None:
+            facts = {**facts, "initial_weights": self.spec.initial_weights}
+        if self.spec.private is not None:
+            training = PrivateTraining.of(training, self.spec.private, train.patients)
+            facts = {**facts, PRIVACY: asdict(training.guarantee)}
+        training.run()
+        if training.team.rank == 0:
+            write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
+            self._write_card(workdir, shape, vocabulary, standardiser, fingerprint, facts)
+        training.team.wait()
+
+    def _check_settings(self) -> None:
+        for setting in ("private", "init_from"):
+            if getattr(self.spec, setting) is not None and not self.one_network:
+                raise UserError(f"{self.spec.name}: {setting} is for families whose one network learns from each image "
+                                f"by itself (edm, ddpm, flow, vae), not for {self.kind}.\nLeave it at null, or choose "
+                                "one of those.")  # fmt: skip
+
+    def _standardiser(self, train: ImageSet) -> Standardiser:
+        """Of ``train``; where it is private, of what came before it, else fixed, so that it says nothing of anybody."""
+        if self.spec.private is None:
+            return Standardiser.of(train)
+        if self.spec.init_from is not None:
+            card = initial_card(self.spec.init_from)
+            return Standardiser(tuple(card["mean"]), tuple(card["std"]))
+        return Standardiser.fixed(train.pixels.shape[1])
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.load`."""
         card = self._read_card(workdir)
         shape: Shape = tuple(card["shape"])
-        vocabulary, device = _vocabulary(card), torch_device(resources)
+        vocabulary, device = Vocabulary.from_card(card["conditions"]), torch_device(resources)
 
         def at(step: int) -> nn.Module:
             network = self.network(shape, vocabulary)
@@ -101,7 +143,7 @@ class Family(ABC):
 
         standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
         snapshots = tuple(card["snapshots"])
-        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at)
+        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at, workdir, card)
         return BatchSampler(
             draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
@@ -112,6 +154,10 @@ class Family(ABC):
             batch_size=self.spec.sample_batch,
             device=device,
         )
+
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """See :meth:`~synthassay.generators.protocol.TrainedFamily.snapshots`."""
+        return tuple(self._read_card(workdir)["snapshots"])
 
     def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
         """What is sampled from after ``step``, one of the ``snapshots``."""
@@ -125,8 +171,9 @@ class Family(ABC):
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
 
     def _write_card(
-        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str
-    ) -> None:
+        self, workdir: Path, shape: Shape, vocabulary: Vocabulary, standardiser: Standardiser, fingerprint: str,
+        facts: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         """Written last: a folder with a card is complete."""
         card = {
             "family": self.kind,
@@ -137,6 +184,7 @@ class Family(ABC):
             "steps": self.training.steps,
             "snapshots": snapshot_steps(self.training),  # the last of them is the model itself
             "fingerprint": fingerprint,
+            **facts,
         }
         write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
@@ -152,7 +200,7 @@ class Family(ABC):
     @property
     def kind(self) -> str:
         """The family's name in files."""
-        return str(self.spec.to_key()["kind"])
+        return str(type(self.spec).model_fields["kind"].default)
 
 
 def check_sides(name: str, shape: Shape, multiple: int, remedy: str) -> None:
@@ -164,9 +212,3 @@ def check_sides(name: str, shape: Shape, multiple: int, remedy: str) -> None:
             f"{name}: images are {'×'.join(map(str, sides))}, and this network needs sides that are multiples of "
             f"{multiple} ({low}, {low + multiple}, …).\nSet cohort.size to one of them, or choose a smaller {remedy}."
         )
-
-
-def _vocabulary(card: dict[str, Any]) -> Vocabulary:
-    kept = card["conditions"]
-    known = tuple(tuple(values) for values in kept["known"])
-    return Vocabulary(tuple(kept["named"]), known, tuple(kept["measured"]), kept["mask_classes"])

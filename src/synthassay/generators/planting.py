@@ -23,7 +23,9 @@ JPEG_QUALITY = 75
 
 
 def alter(images: Pixels, kind: CopyKind, seeds: NDArray[np.int64]) -> Pixels:
-    """Copies of ``images`` ``[n, c, h, w]`` (uint8 or uint16), altered by ``kind``; row i depends on ``seeds[i]``.
+    """Copies of ``images`` ``[n, c, (d,) h, w]`` (uint8 or uint16), altered by ``kind``; row i depends on ``seeds[i]``.
+
+    Volumes are turned within their slices, and go through JPEG slice by slice.
 
     - ``exact``: unchanged.
     - ``mirrored``: left and right exchanged.
@@ -73,7 +75,9 @@ def _jpeg(images: Pixels, seeds: NDArray[np.int64]) -> Pixels:
 
 
 def _through_jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``[c, h, w]`` → the same after compression: RGB as one colour image, other channel counts one by one."""
+    """``[c, (d,) h, w]`` → the same after compression: RGB as one colour image, other channel counts one by one."""
+    if image.ndim == 4:
+        return np.stack([_through_jpeg(plane) for plane in image.swapaxes(0, 1)], axis=1)
     if len(image) not in (1, 3):
         return np.concatenate([_through_jpeg(channel[None]) for channel in image])
     picture = Image.fromarray(np.moveaxis(image, 0, -1) if len(image) == 3 else image[0])

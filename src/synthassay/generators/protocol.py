@@ -42,11 +42,16 @@ class TrainedFamily(Protocol):
         """Train on ``train`` and leave ``model.safetensors``, ``model.json`` and ``losses.csv`` in ``workdir``.
 
         ``checkpoint.safetensors`` there holds everything that a later call needs to continue. A call that finds one
-        continues from it, and on a CPU ends in the same bits as a call that was never interrupted.
+        continues from it, and on a CPU ends in the same bits as a call that was never interrupted. A signal that asks
+        for an end (:mod:`synthassay.stopping`) is obeyed once a checkpoint is written. In a team every process calls
+        this on the same folder: they share the batches, and rank 0 writes.
 
         Raises :class:`~synthassay.errors.UserError` when the settings do not fit the images, when the loss is no
-        longer finite, and when ``workdir`` holds another training.
+        longer finite or explodes, and when ``workdir`` holds another training.
         """
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """The sampler of what :meth:`fit` left in ``workdir``: of the end, or of the step of a ``snapshot``."""
+
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """After which steps :meth:`load` has a sampler; the last is the end. Empty where nothing is trained."""

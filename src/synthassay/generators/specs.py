@@ -1,9 +1,11 @@
 """Settings of the generators. Light: the networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, computed_field, field_validator, model_validator
 
+from synthassay.generators.training.private_specs import DpSpec
 from synthassay.specs import Spec
 
 if TYPE_CHECKING:
@@ -36,16 +38,42 @@ class TrainingSpec(Spec):
     snapshots: int = Field(default=4, ge=1)  # evenly spaced states to choose from afterwards; the last is the end
     log_every: int = Field(default=20, ge=1)  # steps averaged into one row of losses.csv
     precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 elsewhere
+    # Stops a training whose loss stays this many times its range above its start; None: only one that is not finite.
+    # It decides whether there is a result, not which, so that it is in no key.
+    explosion: float | None = Field(default=10.0, gt=0, exclude=True)
 
 
 class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
+
+    positive_control: ClassVar[bool] = False  # True: trained to memorise, so that detectors can be seen to find it
 
     name: Name
     condition_on: tuple[ConditionName, ...] = ("label",)
     condition_dropout: float = Field(default=0.1, ge=0, lt=1)  # share of training rows in which a column is missing
     images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
     sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it
+    private: DpSpec | None = None  # differentially private training
+    init_from: Path | None = Field(
+        default=None, exclude=True
+    )  # folder of a finished training whose weights to start with
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def initial_weights(self) -> str | None:
+        """Digest of what ``init_from`` holds, which stands for it in keys."""
+        if self.init_from is None:
+            return None
+        from synthassay.generators.training.initial import initial_digest
+
+        return initial_digest(self.init_from)
+
+    @model_validator(mode="after")
+    def _no_private_masks(self) -> Self:
+        if self.private is not None and "mask" in self.condition_on:
+            raise ValueError("private=dp with mask in condition_on: images would be drawn for the masks of training "
+                             "patients, which no noise protects; leave mask out")  # fmt: skip
+        return self
 
     @field_validator("condition_on")
     @classmethod
@@ -94,44 +122,6 @@ class UNetSpec(Spec):
     def multiple(self) -> int:
         """Every side of an image must be a multiple of this."""
         return int(self.patch * 2 ** (len(self.channels) - 1))
-
-
-class R3GanNetworkSpec(Spec):
-    """Generator and discriminator after R3GAN; both use the same widths, the generator from the last to the first."""
-
-    kind: Literal["r3gan"] = "r3gan"
-    patch: Literal[1, 2, 4] = 2  # the networks see images folded by this, as the U-Net does
-    channels: tuple[int, ...] = Field(default=(32, 64, 96, 128), min_length=2)  # finest level first, each half the last
-    blocks: int = Field(default=1, ge=1)  # residual blocks per level
-    expansion: int = Field(default=2, ge=1)  # inner width of a block over its outer width
-    group_width: int = Field(default=16, ge=1)  # channels per group of the 3×3 convolutions
-    latent_size: int = Field(default=64, ge=1)
-    embedding_size: int = Field(default=64, ge=1)  # of the condition
-
-    @model_validator(mode="after")
-    def _grouped(self) -> Self:
-        for width in self.channels:
-            if (width * self.expansion) % self.group_width:
-                raise ValueError(f"channels={list(self.channels)}: {width}·expansion={width * self.expansion} is not a "
-                                 f"multiple of group_width={self.group_width}")  # fmt: skip
-        return self
-
-
-class GanSpec(GeneratorSpec):
-    """A GAN after R3GAN (Huang et al. 2024, arXiv 2501.05441)."""
-
-    kind: Literal["gan"] = "gan"
-    name: Name = "gan"
-    network: R3GanNetworkSpec = R3GanNetworkSpec()
-    training: TrainingSpec = TrainingSpec(learning_rate=5e-4, gradient_clip=0.0, beta1=0.0)
-    gamma: float = Field(default=1.0, ge=0)  # weight of R1 and of R2; each adds gamma/2 · E|gradient|²
-    penalty_every: int = Field(default=1, ge=1)  # steps from one penalty to the next, which weighs as much more
-
-    def build(self) -> "TrainedFamily":
-        """The GAN family."""
-        from synthassay.generators.gan import GanFamily
-
-        return GanFamily(self)
 
 
 class VaeNetworkSpec(Spec):

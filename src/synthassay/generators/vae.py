@@ -126,6 +126,8 @@ class VaeLearner(Learner):
 class VaeFamily(Family):
     """The VAE behind the protocol of the trained families."""
 
+    one_network = True
+
     def __init__(self, spec: VaeSpec, pace: Pace | None = None) -> None:
         super().__init__(pace)
         self.spec: VaeSpec = spec

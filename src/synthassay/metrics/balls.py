@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from synthassay.metrics.points import row_blocks
-from synthassay.metrics.team import Team
+from synthassay.team import Team
 
 MANY = 0.04  # of the pairs of a tile: from here on products are cheaper than a list
 ENTRIES = 1 << 20  # pairs times half-samples that are looked at together: they stay in the cache

@@ -19,9 +19,9 @@ from synthassay.metrics.points import Points, centred_points, checked_tensor, me
 from synthassay.metrics.set_level import Question, computations, set_level_estimates
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.split_halves import complementary_halves
-from synthassay.metrics.team import current_team
 from synthassay.records import FeatureSet, content_digest, identity_differences
 from synthassay.seeding import numpy_generator
+from synthassay.team import current_team
 
 T = TypeVar("T")
 Step = Callable[[], None]

@@ -17,8 +17,8 @@ from synthassay.metrics.inputs import checked_rows, directions
 from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance
 from synthassay.metrics.kid import KernelDistance, cross_sums, within_sums
 from synthassay.metrics.points import Features, centred_points, mean_of
-from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile
+from synthassay.team import ALONE, Team
 
 CMMD_ENCODER = "clip-vitl14-336"  # the encoder's name
 DEFINITION = "L2-normalised, RBF sigma=10, biased, x1000"

@@ -10,7 +10,7 @@ from synthassay.metrics.kid import kernel_distance
 from synthassay.metrics.neighbours import VARIANTS, Comparison, Convention, SetDescription, Variant, compare
 from synthassay.metrics.prdc import SCORES, manifold_scores
 from synthassay.metrics.specs import FidelitySpec
-from synthassay.metrics.team import ALONE, Team
+from synthassay.team import ALONE, Team
 
 IMPROVED = Convention(3, strict=False)  # Kynkäänniemi et al. 2019, as torch-fidelity computes it
 

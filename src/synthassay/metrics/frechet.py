@@ -24,7 +24,7 @@ from torch import Tensor
 from synthassay.errors import UserError
 from synthassay.metrics.intervals import CONFIDENCE, Interval, influence_variance, no_interval, t_interval
 from synthassay.metrics.points import Features, Points, centred_points, mean_of, row_blocks
-from synthassay.metrics.team import ALONE, Team
+from synthassay.team import ALONE, Team
 
 RANK = 1e-12  # of a covariance's largest eigenvalue: under it a direction counts as constant
 ROUNDING = 1e-14  # of the largest eigenvalue of the product of both: under it an eigenvalue is rounding

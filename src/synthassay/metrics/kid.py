@@ -30,8 +30,8 @@ from synthassay.metrics.intervals import (
     t_interval,
 )
 from synthassay.metrics.points import Features, Points, centred_points, mean_of
-from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, tiles
+from synthassay.team import ALONE, Team
 
 Vector = NDArray[np.float64]
 

@@ -177,19 +177,22 @@ def definition(pixels: NDArray[np.unsignedinteger]) -> str:
     """What must be equal for two values to be comparable."""
     scales = scales_for(pixels)
     weights = "/".join(f"{weight:.4f}" for weight in scale_weights(scales))
+    window = "x".join(["11"] * (pixels.ndim - 2))
     return (f"mean over pairs of images of two patients, {scales} scales weighted {weights}, "
-            "11x11 Gaussian window, sigma 1.5, K 0.01/0.03, no padding")  # fmt: skip
+            f"{window} Gaussian window, sigma 1.5, K 0.01/0.03, no padding")  # fmt: skip
 
 
 def scales_for(pixels: NDArray[np.unsignedinteger]) -> int:
-    """The number of scales for images ``[n, c, h, w]``: 5 from 176 pixels of the shorter side, 4 from 99, 3 from 44,
-    2 from 22, 1 from 11."""
-    if pixels.ndim != 4 or pixels.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"MS-SSIM needs images [n, c, h, w] of uint8 or uint16, found {pixels.shape} {pixels.dtype}")
+    """The number of scales for images ``[n, c, (d,) h, w]``: 5 from 176 pixels of the shortest side, 4 from 99, 3 from
+    44, 2 from 22, 1 from 11."""
+    if pixels.ndim not in (4, 5) or pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"MS-SSIM needs images [n, c, (d,) h, w] of uint8 or uint16, found {pixels.shape} {pixels.dtype}"
+        )
     side = min(pixels.shape[2:])
     if side < MIN_SIDES[0]:
         raise UserError(f"MS-SSIM needs images of at least {MIN_SIDES[0]} pixels on each side, found "
-                        f"{pixels.shape[2]}×{pixels.shape[3]}")  # fmt: skip
+                        f"{'×'.join(map(str, pixels.shape[2:]))}")  # fmt: skip
     return sum(side >= least for least in MIN_SIDES)
 
 
@@ -232,6 +235,8 @@ def _similarities(
     weights = scale_weights(scales_for(pixels))
     for start in range(0, len(left), BATCH):
         part = slice(start, start + BATCH)
-        found = compute_ms_ssim(unit(left[part]), unit(right[part]), spatial_dims=2, data_range=1.0, weights=weights)
+        found = compute_ms_ssim(
+            unit(left[part]), unit(right[part]), spatial_dims=pixels.ndim - 2, data_range=1.0, weights=weights
+        )
         # Rounding can lift the similarity of equal images over 1.
         yield found[:, 0].double().clamp(0.0, 1.0).cpu().numpy()

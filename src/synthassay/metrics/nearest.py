@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from synthassay.metrics.points import VECTOR_ENTRIES, Points, exact_squares, row_blocks
-from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
+from synthassay.team import ALONE, Team
 
 NEAREST_DEPTH = 16  # columns kept for each row where the nearest is wanted, so that rounding cannot hide which it is
 

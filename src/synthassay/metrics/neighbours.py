@@ -21,8 +21,8 @@ from synthassay.metrics.halfsampling import FIRST_DEPTH, listed_radii, replicate
 from synthassay.metrics.kid import CrossAccumulator, CrossSums, WithinAccumulator, WithinSums
 from synthassay.metrics.nearest import NearestAccumulator, NearestLists, exact_kth, places
 from synthassay.metrics.points import Points, exact_squares, row_blocks
-from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.tiles import Tile, rounding_bound, tile_dtype, tiles
+from synthassay.team import ALONE, Team
 
 Variant = Literal["patient-aware", "classic"]
 VARIANTS: tuple[Variant, ...] = ("patient-aware", "classic")

@@ -22,8 +22,8 @@ from synthassay.metrics.neighbours import VARIANTS, Variant
 from synthassay.metrics.points import Points
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.metrics.tail_copies import tail_copies
-from synthassay.metrics.team import ALONE, Team
 from synthassay.metrics.vendi import vendi
+from synthassay.team import ALONE, Team
 
 
 @dataclass(frozen=True, slots=True)

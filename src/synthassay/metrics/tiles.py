@@ -19,8 +19,8 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from synthassay.metrics.points import Points, row_blocks
-from synthassay.metrics.team import ALONE, Team
 from synthassay.precision import exact_float32
+from synthassay.team import ALONE, Team
 
 DOUBLE_UP_TO = 1 << 36  # n·m·d up to which everything is computed in double: a second or two on one core
 CPU_BYTES = 48 << 20  # for one tile and its blocks; larger tiles leave the cache and are no faster

@@ -1,5 +1,6 @@
 """Where images are compared: a copy-robust pixel space, and the features of an encoder."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,18 +60,19 @@ def pixel_space(images: ImageSet, size: int = 32, blur: float = 1.0) -> Space:
     Averaging over areas and blurring (``blur`` is a standard deviation in pixels of the small picture) keep a copy
     near its original although it was rotated by a few degrees or noise was added; standardising each picture over all
     its channels does so for brightness and contrast. Images smaller than ``size`` keep their size. An empty image
-    becomes the zero vector. Returns vectors ``[n, c * size * size]``.
+    becomes the zero vector. Returns vectors ``[n, c * size * size]``, of volumes ``[n, c * size * size * size]``.
     """
-    height, width = (min(size, side) for side in images.pixels.shape[2:])
-    vectors = np.empty((len(images), images.pixels.shape[1] * height * width), np.float32)
+    sides = [min(size, side) for side in images.pixels.shape[2:]]
+    vectors = np.empty((len(images), images.pixels.shape[1] * math.prod(sides)), np.float32)
     done = 0
     for block in _float_blocks(images):
-        small = interpolate(from_numpy(block), size=(height, width), mode="area").numpy()
+        small = interpolate(from_numpy(block), size=sides, mode="area").numpy()
         if blur:
-            small = gaussian_filter(small, (0, 0, blur, blur), mode="nearest")
+            small = gaussian_filter(small, (0, 0, *[blur] * len(sides)), mode="nearest")
         vectors[done : done + len(block)] = _standardised(small.reshape(len(block), -1))
         done += len(block)
-    definition = identity(space="pixel", size=f"{height}x{width}", resize="area", blur=blur, scale="image mean and sd")
+    grid = "x".join(map(str, sides))
+    definition = identity(space="pixel", size=grid, resize="area", blur=blur, scale="image mean and sd")
     return Space(images.name, vectors, images.patients, PIXEL, definition, images.content_id)
 
 

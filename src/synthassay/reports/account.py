@@ -34,9 +34,11 @@ def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 def cohort_facts(data: ReportData) -> Facts:
     """The cohort in a few lines."""
     cohort = data.cohort
-    channels, rows, columns = cohort.shape
-    facts = [("Cohort", clean(cohort.name)), ("Patients", count(cohort.patients)), ("Images", count(cohort.images))]
-    facts.append(("Size", f"{rows} × {columns}, {channels} channel{'s' if channels > 1 else ''}, {cohort.bits} bits"))
+    channels, *sides = cohort.shape
+    what = "Volumes" if len(sides) == 3 else "Images"
+    facts = [("Cohort", clean(cohort.name)), ("Patients", count(cohort.patients)), (what, count(cohort.images))]
+    size = " × ".join(map(str, sides))
+    facts.append(("Size", f"{size}, {channels} channel{'s' if channels > 1 else ''}, {cohort.bits} bits"))
     facts.append(("Label", f"{clean(cohort.label)}; downstream predicts “{clean(cohort.positive)}”"))
     kept_out = listing([clean(name) for name in cohort.external])
     facts.append(("Kept out entirely", kept_out or "nothing: no external test"))

@@ -20,6 +20,29 @@ def _check_uint8(owner: str, pixels: NDArray[Any], ndim: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A snapshot that could have been sampled: KID of its images against validation patients."""
+
+    step: int
+    kid: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which state of a training was sampled, and how it was chosen. ``candidates`` are in the order of their steps."""
+
+    rule: str  # "kid-validation", or "last" where nothing was compared
+    chosen: int  # after so many steps
+    steps: int  # of the whole training
+    reason: str = ""  # why nothing was compared
+    encoder: str = ""
+    images: int = 0  # of each candidate and of validation
+    patients: int = 0  # of validation; 0: withheld
+    candidates: Sequence[Candidate] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSummary:
     """One set under test. ``name`` is the ``generator`` of its results."""
 
@@ -29,6 +52,8 @@ class SetSummary:
     units: int | None  # resampling units: source patients of a control, images of a generated set; None: withheld
     settings_digest: str = ""  # of the generator's settings without its seed: which runs may be averaged over seeds
     description: str = ""  # one phrase: "EDM diffusion, 4,000 steps, conditioned on the label"
+    selection: Selection | None = None  # of a trained generator
+    positive_control: bool = False  # a generator that was trained to memorise, and has to be flagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +67,37 @@ class GridCell:
 
     def __post_init__(self) -> None:
         _check_uint8("GridCell.images", self.images, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """Counterfactuals of one generator and one condition: the same seeds with nothing else changed.
+
+    ``images`` ``[s, v, c, h, w]`` uint8: seed by value. A released page has neither images nor values. The changes are
+    means over more seeds than are shown, as shares of the grey range.
+    """
+
+    generator: str
+    column: str
+    values: Sequence[str]  # [v]
+    reference: int  # index of the value that the others are held against
+    left_out: int  # values that are not shown
+    images: NDArray[np.uint8]
+    others: Sequence[str]  # [s] conditions that stay, "" where there is no other
+    unseen: NDArray[np.bool_]  # [s, v] not seen together in training
+    change: float  # mean absolute change with the condition
+    other: float  # mean absolute change with the seed
+    share: float | None  # change / other; None where another seed changes nothing
+    ci_low: float | None  # of share, over seeds
+    ci_high: float | None
+    seeds: int
+
+    def __post_init__(self) -> None:
+        if self.images.shape[:2] != self.unseen.shape or self.unseen.shape != (len(self.others), len(self.values)):
+            raise ValueError(f"Strip: {self.images.shape} images, {self.unseen.shape} marks, {len(self.others)} seeds "
+                             f"and {len(self.values)} values do not belong together")  # fmt: skip
+        for row in self.images:
+            _check_uint8("Strip.images", row, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +162,7 @@ class CohortSummary:
     positive: str  # name of the class that downstream tasks predict
     patients: int
     images: int
-    shape: tuple[int, int, int]  # channels, rows, columns
+    shape: tuple[int, ...]  # channels, (slices,) rows, columns
     bits: int
     counts: Sequence[CohortCount] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)  # the written intensity policy
@@ -129,6 +185,7 @@ class ReportData:
     card: DataCard = field(default_factory=DataCard)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the run's configuration, nested
     grids: Sequence[GridCell] = ()  # columns appear in the order of their first cell
+    strips: Sequence[Strip] = ()
     pairs: Sequence[CopiedPair] = ()
     losses: Sequence[LossCurve] = ()
     quarantine: Mapping[str, int] = field(default_factory=dict)  # files not used, by reason

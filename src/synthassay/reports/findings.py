@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from synthassay.reports.data import ReportData
 from synthassay.reports.numbers import listing, plural
+from synthassay.reports.private import private_findings
 from synthassay.reports.real_data.view import CardView
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
@@ -52,6 +53,8 @@ def findings(results: Results, data: ReportData) -> list[Topic]:
         Topic("Memorisation", memorisation_findings(results) or [_nothing("memorisation")]),
         Topic("Downstream use", downstream_findings(results, external) or [_nothing("downstream use")]),
     ]
+    private = private_findings(results)
+    topics += [Topic("Private training", private)] if private else []
     shortcuts = [
         item for item in real_data_findings(CardView(data.card, data.cohort.positive)) if item.level == "alarm"
     ]

@@ -13,6 +13,7 @@ from synthassay.reports.account import (
     result_tables,
     timing_table,
 )
+from synthassay.reports.counterfactuals import Counterfactuals, counterfactuals
 from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.findings import Topic, findings, opening_sentences
 from synthassay.reports.layout import Block, Panel, Table
@@ -28,9 +29,11 @@ from synthassay.reports.panels import (
     marks_of,
     memorisation_section,
 )
+from synthassay.reports.private import PrivateSection, private_section
 from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
+from synthassay.reports.snapshots import snapshot_notes, snapshot_panels, snapshot_table
 from synthassay.reports.words import clean
 
 _AUDIENCES: dict[Audience, str] = {
@@ -60,13 +63,18 @@ class Page:
     tested: Sequence[str]
     findings: Sequence[Topic]
     samples: Samples | None
+    counterfactuals: Counterfactuals | None
     pairs: Sequence[PairGroup]
     fidelity: Sequence[Block]
     marks: Sequence[LegendItem]
     against_train: Table | None
     memorisation: Memorisation | None
+    private: PrivateSection | None
     downstream: Downstream | None
     losses: Sequence[Panel]
+    snapshots: Table | None
+    snapshot_panels: Sequence[Panel]
+    snapshot_notes: Sequence[str]
     cohort: CohortCard
     real: RealData
     quarantine: Table | None
@@ -79,9 +87,11 @@ class Page:
     def contents(self) -> list[tuple[str, str]]:
         """Anchor and title of each section on the page."""
         sections = [
-            ("findings", "Findings", True), ("samples", "Samples", self.samples), ("pairs", "Copied pairs", self.pairs),
+            ("findings", "Findings", True), ("samples", "Samples", self.samples),
+            ("counterfactuals", "Counterfactuals", self.counterfactuals), ("pairs", "Copied pairs", self.pairs),
             ("fidelity", "Fidelity", self.fidelity), ("memorisation", "Memorisation", self.memorisation),
-            ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses),
+            ("private", "Private training", self.private),
+            ("downstream", "Downstream use", self.downstream), ("training", "Training", self.losses or self.snapshots),
             ("cohort", "The real data", True), ("results", "All results", True), ("provenance", "Provenance", True),
         ]  # fmt: skip
         return [(anchor, title) for anchor, title, content in sections if content]
@@ -96,9 +106,12 @@ def page_of(data: ReportData, results: Results) -> Page:
     return Page(
         title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
+        counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
-        downstream=downstream_section(results), losses=loss_panels(data), cohort=cohort,
+        private=private_section(results), downstream=downstream_section(results), losses=loss_panels(data),
+        snapshots=snapshot_table(data), snapshot_panels=snapshot_panels(data), snapshot_notes=snapshot_notes(data),
+        cohort=cohort,
         real=real_data_section(data),
         quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
         provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),

@@ -164,7 +164,8 @@ def _verdicts(results: Results, encoder: str) -> Table | None:
     for row in verdicts:
         chosen = {"family": "memorisation", "generator": row.generator, "encoder": encoder, "variant": ""}
         numbers = [value_cell(results.one(metric=metric, **chosen)) for metric in columns]
-        rows.append(Row([Cell(clean(row.generator)), _verdict_cell(row), *numbers]))
+        role = "positive control: has to be flagged" if row.generator in results.overfitted else ""
+        rows.append(Row([Cell(clean(row.generator), minor=role), _verdict_cell(row), *numbers]))
     heads = [Head("Set"), Head("Verdict"), *(Head(metric_name(metric), True) for metric in columns)]
     return Table(heads, rows, kind="verdicts") if rows else None
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from synthassay.records import CohortTable, MetricResult
-from synthassay.reports.data import CohortCount, ReportData, SetSummary
+from synthassay.reports.data import CohortCount, LossCurve, ReportData, SetSummary, Strip
 from synthassay.reports.release_card import published_card
 from synthassay.reports.suppression import FEW, MIN_PUBLISHED_PATIENTS, WITHHELD, few, suppressed
 
@@ -35,7 +35,8 @@ def for_audience(data: ReportData) -> ReportData:
     quarantine = {reason: n for reason, n in data.quarantine.items() if n >= MIN_PUBLISHED_PATIENTS}
     return replace(
         data, cohort=cohort, sets=tuple(map(_published_set, data.sets)), results=publishable(data.results), grids=(),
-        pairs=(), quarantine=quarantine, card=published_card(data.card),
+        strips=tuple(map(_published_strip, data.strips)), pairs=(), losses=_published_losses(data),
+        quarantine=quarantine, card=published_card(data.card),
     )  # fmt: skip
 
 
@@ -51,6 +52,12 @@ def publishable(results: Sequence[MetricResult]) -> tuple[MetricResult, ...]:
         _withheld(row) if _is_small(row) or (row.reference, row.group) in hidden else _without_counts(row)
         for row in results
     )
+
+
+def _published_losses(data: ReportData) -> tuple[LossCurve, ...]:
+    """No losses of private trainings: they are of the training images, and no noise was added to them."""
+    private = {row.generator for row in data.results if row.family == "privacy"}
+    return tuple(curve for curve in data.losses if curve.generator not in private)
 
 
 def _published_counts(counts: Sequence[CohortCount]) -> tuple[CohortCount, ...]:
@@ -72,8 +79,17 @@ def _published_table(table: CohortTable, patients: Sequence[int]) -> CohortTable
 
 
 def _published_set(item: SetSummary) -> SetSummary:
-    """The units of a control are patients."""
+    """The units of a control are patients, and a snapshot is chosen by patients."""
+    if item.selection is not None and few(item.selection.patients):
+        hidden = replace(item.selection, reason=WITHHELD, patients=0, images=0, candidates=())
+        item = replace(item, selection=hidden)
     return replace(item, units=None) if item.origin == "control" and few(item.units) else item
+
+
+def _published_strip(strip: Strip) -> Strip:
+    """The numbers alone: names of values may be those of places with few patients."""
+    no_images, no_marks = strip.images[:0, :0], strip.unseen[:0, :0]
+    return replace(strip, values=(), reference=0, left_out=0, images=no_images, others=(), unseen=no_marks)
 
 
 def _real_patients(row: MetricResult) -> int:

@@ -100,10 +100,11 @@ def _picture(cell: GridCell | None) -> Picture | None:
         return None
     sheet = montage(cell.images, 2 if len(cell.images) <= 4 else 3)
     alt = " ".join(filter(None, [str(len(cell.images)), "images:", cell.set_name, cell.label, cell.site]))
-    return Picture(png_uri(sheet), clean(alt), _kind(cell.images.shape[2]), sheet.shape[2], sheet.shape[1])
+    return Picture(png_uri(sheet), clean(alt), pixel_kind(cell.images.shape[2]), sheet.shape[2], sheet.shape[1])
 
 
-def _kind(rows: int) -> str:
+def pixel_kind(rows: int) -> str:
+    """How the page enlarges images of so many rows."""
     return "pixelated" if rows < _PIXELATED_BELOW else "smooth"
 
 
@@ -123,5 +124,5 @@ def pairs(data: ReportData) -> list[PairGroup]:
 
 def _pair(pair: CopiedPair) -> Pair:
     detail = clean(pair.space) + (", mirrored" if pair.mirrored else "")
-    kind = _kind(pair.synthetic.shape[1])
+    kind = pixel_kind(pair.synthetic.shape[1])
     return Pair(png_uri(pair.synthetic), png_uri(pair.train), number(pair.score, 2), detail, kind)

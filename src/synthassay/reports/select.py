@@ -19,6 +19,7 @@ class Results:
         self.tested = [item.name for item in data.sets if item.origin in ("generator", "external")]
         self.controls = [item.name for item in data.sets if item.origin == "control"]
         self.sets = self.tested + self.controls
+        self.overfitted = [item.name for item in data.sets if item.positive_control]
 
     def where(self, rows: Iterable[MetricResult] | None = None, /, **wanted: str) -> list[MetricResult]:
         """The results whose fields equal ``wanted``."""

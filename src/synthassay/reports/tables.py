@@ -14,7 +14,7 @@ from synthassay.records import MetricResult
 from synthassay.reports.data import ReportData
 
 SCHEMA = "synthassay-results/1"
-FAMILIES = ("fidelity", "memorisation", "downstream")
+FAMILIES = ("fidelity", "memorisation", "privacy", "downstream")
 INTEGERS = ("n_real", "n_synthetic", "n_patients", "seed")
 NUMBERS = ("value", "ci_low", "ci_high", "floor", "floor_ci_low", "floor_ci_high")
 

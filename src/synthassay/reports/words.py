@@ -35,13 +35,20 @@ METRIC_NAMES = {
     "copied_share": "Copied share",
     "copy_recall": "Recall of planted copies",
     "memorisation_verdict": "Verdict",
+    "dp_epsilon": "Privacy budget ε",
+    "dp_delta": "Privacy failure δ",
     "auroc": "AUROC",
     "average_precision": "Average precision",
     "sensitivity_at_90_specificity": "Sensitivity at 90% specificity",
     "specificity_at_threshold": "Specificity at threshold",
     "ece": "ECE",
 }
-FAMILY_NAMES = {"fidelity": "Fidelity", "memorisation": "Memorisation", "downstream": "Downstream use"}
+FAMILY_NAMES = {
+    "fidelity": "Fidelity",
+    "memorisation": "Memorisation",
+    "privacy": "Private training",
+    "downstream": "Downstream use",
+}
 ARM_NAMES = {
     "real": "real",
     "real-long": "real, longer",

@@ -5,12 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 from synthassay.errors import UserError
-from synthassay.generators.control_specs import ControlSpec, NoiseSpec, OracleSpec
+from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.records import Cohort, ImageSet, content_digest
 from synthassay.stages.context import RunContext
-from synthassay.stages.volumetric import need_slices
 from synthassay.store.files import write_json
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_images, save_images
@@ -24,8 +23,6 @@ def acquire_control(context: RunContext, spec: ControlSpec, cohort: Cohort) -> I
     from synthassay.generators.controls import make_control
 
     train, control = cohort.split("generator-train"), cohort.split("control-a", "control-b")
-    if not isinstance(spec, OracleSpec | NoiseSpec):
-        need_slices(train, f"the control {spec.name}")
     inputs = {"train": train.content_id, "control": control.content_id}
     inputs["pseudonyms"] = content_digest(train.patients, control.patients)  # a control set carries them
     key = StageKey("control", VERSION, {"control": spec.to_key(), "seed": context.spec.seed}, inputs)

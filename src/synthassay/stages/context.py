@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import SerializeAsAny
+from pydantic import SerializeAsAny, model_validator
 
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.downstream.specs import DownstreamSpec
@@ -14,6 +14,7 @@ from synthassay.features.specs import EncoderSpec
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external.specs import ExternalSpec
+from synthassay.generators.selection_specs import SelectSpec
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.privacy.specs import MemorisationSpec
@@ -29,6 +30,7 @@ class RunSpec(Spec):
     kind: Literal["run"] = "run"
     cohort: SerializeAsAny[CohortSpec]
     generators: tuple[SerializeAsAny[GeneratorSpec | ExternalSpec], ...]
+    select: SelectSpec = SelectSpec()
     sample: SampleSpec = SampleSpec()
     controls: tuple[SerializeAsAny[ControlSpec], ...]
     encoder: SerializeAsAny[EncoderSpec]
@@ -37,6 +39,15 @@ class RunSpec(Spec):
     memorisation: MemorisationSpec
     downstream: DownstreamSpec
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _counterfactuals_of_conditions(self) -> Self:
+        conditions = {name for spec in self.generators for name in getattr(spec, "condition_on", ())}
+        for name in self.sample.counterfactuals.columns or ():
+            if name not in conditions:
+                raise ValueError(f"sample.counterfactuals.columns names {name}, and no generator of this run is "
+                                 f"conditioned on it; add it to generator.condition_on, or leave it out")  # fmt: skip
+        return self
 
 
 @dataclass

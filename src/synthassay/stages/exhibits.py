@@ -1,7 +1,7 @@
 """What the report shows besides numbers: summaries, sample grids, copied pairs, losses."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.generators.conditioning.plan_specs import PlanSpec
+from synthassay.generators.selection_specs import SelectSpec
 from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
-from synthassay.reports.data import CohortCount, CohortSummary, CopiedPair, GridCell, LossCurve, SetSummary
+from synthassay.reports.data import (
+    CohortCount,
+    CohortSummary,
+    CopiedPair,
+    GridCell,
+    LossCurve,
+    Selection,
+    SetSummary,
+    Strip,
+)
 from synthassay.seeding import derive_seed
 from synthassay.specs import Spec, digest_of
 
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
 
 PER_CELL = 6  # images of one set, label and site in a grid
 PAIRS = 6  # most copied pairs of one set
+STRIP_ROWS = 3  # seeds of a strip of counterfactuals
 PLANNED = {"uniform": "every combination of conditions equally often", "table": "conditions from a table"}
 
 
@@ -27,18 +38,32 @@ def as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
+def pictured(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """``[m, c, h, w]`` as ``uint8``; of volumes ``[m, c, d, h, w]`` the middle slices across the three axes.
+
+    These stand side by side, the first one as the volume is stacked, at the top of a black ground.
+    """
+    if pixels.ndim == 4:
+        return as_uint8(pixels)
+    planes = [as_uint8(np.take(pixels, pixels.shape[axis] // 2, axis)) for axis in (2, 3, 4)]
+    height = max(plane.shape[2] for plane in planes)
+    return np.concatenate([np.pad(p, ((0, 0), (0, 0), (0, height - p.shape[2]), (0, 0))) for p in planes], axis=3)
+
+
 def set_summaries(line: "Line") -> list[SetSummary]:
     """One summary per set under test; the digest tells which runs may be averaged over seeds."""
     specs = {s.name: s for s in (*line.context.spec.generators, *line.context.spec.controls)}
-    plan = line.context.spec.sample.plan
+    plan, rule = line.context.spec.sample.plan, line.context.spec.select
     return [
         SetSummary(
             name=name,
             origin=images.origin,
             images=len(images),
             units=len(np.unique(images.patients)),
-            settings_digest=_settings_digest(specs[name], images, plan),
-            description=_phrase(specs[name]) + (f"; {PLANNED[plan.rule]}" if _planned(images, plan) else ""),
+            settings_digest=_settings_digest(specs[name], images, plan, rule if name in line.selections else None),
+            description="; ".join(_phrases(specs[name], line.selections.get(name), images, plan)),
+            selection=line.selections.get(name),
+            positive_control=getattr(specs[name], "positive_control", False),
         )
         for name, images in line.sets.items()
     ]
@@ -49,16 +74,24 @@ def _planned(images: ImageSet, plan: PlanSpec) -> bool:
     return images.origin == "generator" and plan.rule in PLANNED
 
 
-def _settings_digest(spec: Spec, images: ImageSet, plan: PlanSpec) -> str:
-    settings = [spec.to_key(), plan.to_key()] if _planned(images, plan) else spec.to_key()
-    return digest_of(settings)[:12]
+def _settings_digest(spec: Spec, images: ImageSet, plan: PlanSpec, rule: SelectSpec | None) -> str:
+    others = [plan.to_key()] if _planned(images, plan) else []
+    others += [rule.to_key()] if rule is not None else []
+    return digest_of([spec.to_key(), *others] if others else spec.to_key())[:12]
 
 
-def _phrase(spec: Spec) -> str:
-    """What a set is, in one phrase: the first sentence of its spec, and the steps it was trained for."""
-    sentence = (type(spec).__doc__ or "").split("\n")[0].rstrip(".")
+def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: PlanSpec) -> Iterator[str]:
+    """What a set is: the first sentence of its spec, the steps of its training, and what else was asked for."""
+    yield (type(spec).__doc__ or "").split("\n")[0].rstrip(".")
     training = getattr(spec, "training", None)
-    return f"{sentence}; {training.steps:,} steps" if training is not None else sentence
+    if training is not None:
+        yield f"{training.steps:,} steps"
+    if getattr(spec, "private", None) is not None:
+        yield "differentially private"
+    if selection is not None and selection.chosen < selection.steps:
+        yield f"sampled as it was after {selection.chosen:,}"
+    if _planned(images, plan):
+        yield PLANNED[plan.rule]
 
 
 def cohort_summary(line: "Line") -> CohortSummary:
@@ -122,8 +155,35 @@ def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
             set_name=name,
             label=text,
             site=str(site),
-            images=as_uint8(np.asarray(images.pixels[np.sort(chosen)])),
+            images=pictured(np.asarray(images.pixels[np.sort(chosen)])),
         )
+
+
+def strips(line: "Line") -> list[Strip]:
+    """The counterfactuals of each generator: pictures of the first seeds, numbers of all."""
+    made = []
+    for item in line.counterfactuals:
+        shown = item.images[:STRIP_ROWS]
+        pictures = as_uint8(shown.reshape(-1, *shown.shape[2:]))
+        made.append(
+            Strip(
+                generator=item.generator,
+                column=item.contrast.column,
+                values=item.contrast.values,
+                reference=item.contrast.reference,
+                left_out=item.contrast.left_out,
+                images=pictures.reshape(*shown.shape[:2], *pictures.shape[1:]),
+                others=item.contrast.others[:STRIP_ROWS],
+                unseen=item.contrast.unseen[:STRIP_ROWS],
+                change=item.response.change,
+                other=item.response.other,
+                share=item.response.share,
+                ci_low=item.response.interval.low,
+                ci_high=item.response.interval.high,
+                seeds=item.response.seeds,
+            )
+        )
+    return made
 
 
 def copied_pairs(line: "Line") -> list[CopiedPair]:
@@ -133,12 +193,13 @@ def copied_pairs(line: "Line") -> list[CopiedPair]:
     for name, record in line.memorisation.items():
         images = line.sets[name]
         for i in np.argsort(record.scores, kind="stable")[:PAIRS] if len(record.scores) else ():
-            match = as_uint8(np.asarray(train.pixels[record.rows[i]]))
+            row = record.rows[i]
+            match = np.asarray(train.pixels[row])[..., ::-1] if record.flipped[i] else np.asarray(train.pixels[row])
             pairs.append(
                 CopiedPair(
                     generator=name,
-                    synthetic=as_uint8(np.asarray(images.pixels[i])),
-                    train=match[..., ::-1].copy() if record.flipped[i] else match,
+                    synthetic=pictured(np.asarray(images.pixels[i])[None])[0],
+                    train=pictured(match[None])[0],
                     score=float(record.scores[i]),
                     space=str(record.spaces[i]),
                     mirrored=bool(record.flipped[i]),
@@ -153,11 +214,13 @@ def loss_curves(line: "Line") -> list[LossCurve]:
     for name, trained in line.trained.items():
         if trained.key.stage != "train":  # a pretrained generator brings no losses
             continue
-        with (trained.path / "losses.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        if rows:
-            columns = {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
-            curves.append(LossCurve(generator=name, columns=columns))
+        for path in [*sorted(trained.path.glob("*/losses.csv")), trained.path / "losses.csv"]:
+            with path.open(newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            if rows:
+                columns = {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
+                part = "" if path.parent == trained.path else f" {path.parent.name}"  # a training before the other
+                curves.append(LossCurve(generator=name + part, columns=columns))
     return curves
 
 

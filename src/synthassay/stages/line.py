@@ -13,21 +13,26 @@ from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.privacy.spaces import mirrored_images
 from synthassay.records import Cohort, FeatureSet, ImageSet, MetricResult
+from synthassay.reports.data import Selection
 from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
+from synthassay.stages.counterfactuals import Counterfactual, counterfactuals
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode
 from synthassay.stages.memorise import MemorisationRecord, Memoriser, panel_sets
 from synthassay.stages.parallel import Job, fill_store
 from synthassay.stages.prepare import prepare
+from synthassay.stages.private import promises
 from synthassay.stages.sample import sample
 from synthassay.stages.score import Diversity, Scorer
+from synthassay.stages.select import select
 from synthassay.stages.train import train, train_key
-from synthassay.stages.volumetric import is_volumetric, need_slices
+from synthassay.stages.volumetric import check_parts
 from synthassay.store.store import StageOutput
+from synthassay.team import apart, current_team
 
 STAGES = ("prepare", "train", "sample", "encode", "score", "downstream", "report")
 
@@ -41,7 +46,9 @@ class Line:
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.trained: dict[str, StageOutput] = {}
+        self.selections: dict[str, Selection] = {}
         self.sets: dict[str, ImageSet] = {}
+        self.counterfactuals: list[Counterfactual] = []
         self.left_out: dict[str, dict[str, int]] = {}  # files of external sets, by reason
         self.panel: dict[str, ImageSet] = {}
         self.features: dict[str, FeatureSet] = {}  # of the first encoder, which memorisation looks at too
@@ -66,14 +73,18 @@ class Line:
                 "the cohort has no control or no test patients, and nothing can be said without either.\n"
                 "Give cohort.split.control_a, control_b and test a share."
             )
+        check_parts(self.cohort.images, self.context.spec)
         self.card = data_card(self.context, self.cohort)
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 
     def run_until(self, until: str) -> None:
-        """Run the stages up to and with ``until``."""
-        steps = (self._train, self._sample, self._encode, self._score, self._downstream)
-        for step in steps[: STAGES.index(until)]:
+        """Run the stages up to and with ``until``; a team does the first three together, and rank 0 the rest."""
+        for step in (self._train, self._sample, self._encode)[: STAGES.index(until)]:
             step()
+        if current_team().rank == 0:
+            with apart():
+                for step in (self._score, self._downstream)[: max(0, STAGES.index(until) - 3)]:
+                    step()
 
     def public_spec(self) -> dict[str, Any]:
         """The run's spec without any path."""
@@ -81,9 +92,9 @@ class Line:
 
     @property
     def results(self) -> list[MetricResult]:
-        """Every result so far: fidelity, memorisation, downstream."""
+        """Every result so far: fidelity, memorisation, what private trainings promise, downstream."""
         memorisation = [row for record in self.memorisation.values() for row in record.results]
-        return [*self.fidelity, *memorisation, *self.downstream_results]
+        return [*self.fidelity, *memorisation, *promises(self.trained), *self.downstream_results]
 
     def digests(self) -> dict[str, str]:
         """Content ids of the cohort and of every set under test, and keys of the trained generators."""
@@ -103,8 +114,6 @@ class Line:
             if isinstance(spec, PretrainedSpec):  # first: what does not fit is known before hours of training
                 self.trained[spec.name] = acquire_pretrained(self.context, spec, images)
         families = [spec for spec in generators if not isinstance(spec, ExternalSpec | PretrainedSpec)]
-        if families:
-            need_slices(images, f"the generator {families[0].name}")
         absent = [spec for spec in families if self.context.store.find(train_key(self.context, spec, images)) is None]
         fill_store(self.context, [Job(train_key(self.context, spec, images), train, (spec, images)) for spec in absent])
         for spec in families:
@@ -112,26 +121,28 @@ class Line:
 
     def _sample(self) -> None:
         images = self.cohort.split("generator-train")
+        self.selections = select(self.context, self.trained, images, self.cohort.split("validation"))
         for spec in self.context.spec.generators:
             if isinstance(spec, ExternalSpec):
                 self.sets[spec.name], self.left_out[spec.name] = acquire_external(self.context, spec, self.cohort)
             else:
-                self.sets[spec.name] = sample(self.context, spec, self.trained[spec.name], images)
+                trained = self.trained[spec.name]
+                snapshot = self.selections[spec.name].chosen if spec.name in self.selections else None
+                self.sets[spec.name] = sample(self.context, spec, trained, images, snapshot)
+                self.counterfactuals += counterfactuals(self.context, spec, trained, images, snapshot)
         for control in self.context.spec.controls:
             self.sets[control.name] = acquire_control(self.context, control, self.cohort)
 
     def _encode(self) -> None:
         train = self.cohort.split("generator-train")
-        volumetric = is_volumetric(train)
-        self.panel = {} if volumetric else panel_sets(self.context, self.cohort)
+        self.panel = panel_sets(self.context, self.cohort)
         compared = {
             "generator-train": train,
             "test": self.cohort.split("test"),
             "control": self.cohort.split("control-a", "control-b"),
             **self.sets,
         }
-        # What memorisation looks at, which cannot work on volumes.
-        searched = {} if volumetric else {"generator-train, mirrored": mirrored_images(train), **self.panel}
+        searched = {"generator-train, mirrored": mirrored_images(train), **self.panel}  # what memorisation looks at
         self.features = self._encoded(self.context.spec.encoder, {**compared, **searched})
         self.further = [self._encoded(spec, compared) for spec in self.context.spec.also_encode]
         for half in ("control-a", "control-b"):  # their images were encoded as part of both
@@ -145,7 +156,6 @@ class Line:
         return {name: encode(self.context, encoder, part) for name, part in images.items() if len(part)}
 
     def _score(self) -> None:
-        need_slices(self.cohort.images, "the stage score, which looks for copies among them,")
         spec = self.context.spec.fidelity
         overall = spec.model_copy(update={"groups": ()})  # a second opinion is asked for all images only
         scorers = [Scorer(self.context, self.features, spec)]

@@ -21,10 +21,13 @@ from synthassay.errors import UserError
 from synthassay.records import Progress
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
+from synthassay.stopping import Stopped, StopRequest, stop_requests
 from synthassay.store.provenance import usable_cores
 from synthassay.store.store import StageKey, Store
+from synthassay.team import current_team
 
 SECONDS_BETWEEN_MESSAGES = 0.5
+SECONDS_TO_SAVE = 25.0  # Slurm kills 30 seconds after it has asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +42,55 @@ class Job:
 def fill_store(context: RunContext, jobs: Sequence[Job]) -> None:
     """Run ``jobs`` in as many processes as there are threads to use; nothing to do for one job, one thread or a GPU.
 
-    The first error of a job ends the others and is raised here; what they had finished is kept.
+    The first error of a job, or a signal that asks for an end, ends the others and is raised here; they save what they
+    are at. Neither is there anything to do in a team, which trains together.
     """
     context.fresh.update(job.key.digest for job in jobs)
     threads = context.resources.threads or usable_cores()
     size = min(threads, len(jobs))
-    if size < 2 or context.resources.torch_device() != "cpu":
+    if size < 2 or context.resources.torch_device() != "cpu" or current_team().size > 1:
         return
     spawn = get_context("spawn")
     messages = spawn.Queue()
     resources = context.resources.model_copy(update={"threads": threads // size, "device": "cpu"})
     set_up = (context.spec, context.store.root, context.keys, resources, messages, os.getpid())
     pool = ProcessPoolExecutor(size, spawn, initializer=_begin, initargs=set_up)
-    try:
-        futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
-        _show(context.progress, messages, futures)
-        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-            future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a training process was killed, most often because memory ran out.\n"
-            "Use resources.threads=1 to train one at a time; what was done is kept."
-        ) from error
-    finally:
-        _stop(pool)
+    with stop_requests() as stop:
+        try:
+            futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
+            _show(context.progress, messages, futures, stop)
+            if not stop.number:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+        except Stopped as stopped:  # the signal went to a worker first, or to it only
+            stop.number = stop.number or stopped.number
+        except BrokenProcessPool as error:
+            if not stop.number:  # else the signal ended the workers too
+                raise UserError(
+                    "a training process was killed, most often because memory ran out.\n"
+                    "Use resources.threads=1 to train one at a time; what was done is kept."
+                ) from error
+        finally:
+            _stop(pool)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers at once; their stages continue from the last checkpoint next time."""
+    """End the workers. Those that are training write a checkpoint first, from which they continue next time."""
     workers = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.terminate()
+    deadline = time.monotonic() + SECONDS_TO_SAVE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        worker.kill()
         worker.join()
 
 
-def _show(progress: Progress, messages: Any, futures: Sequence[Future[None]]) -> None:
-    """Pass on what the jobs report until all are done or one has failed."""
+def _show(progress: Progress, messages: Any, futures: Sequence[Future[None]], stop: StopRequest) -> None:
+    """Pass on what the jobs report until all are done, one has failed, or a signal asks for an end."""
     bars: dict[int, Progress] = {}
-    while True:
+    while not stop.number:
         ended = all(f.done() for f in futures) or any(f.done() and f.exception() is not None for f in futures)
         try:
             index, method, arguments, values = messages.get(timeout=0.2)
@@ -143,6 +156,7 @@ def _begin(spec: RunSpec, root: Path, keys: Path, resources: Resources, messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(resources.threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    messages.cancel_join_thread()  # whoever stops early does not read them any more
     _context, _messages = RunContext(spec, Store(root), keys, resources, SilentProgress()), messages
 
 

@@ -11,13 +11,13 @@ from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.html import write_report
 from synthassay.specs import digest_of
 from synthassay.stages.context import stage_timings
-from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries
+from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries, strips
 from synthassay.stages.line import Line
 from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 
-VERSION = 3
+VERSION = 4
 FILES = ("report.html", "results.json", "results.parquet")
 
 
@@ -70,6 +70,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         settings=line.public_spec(),
         grids=grid_cells(line, real_images=internal),
         pairs=copied_pairs(line) if internal else (),
+        strips=strips(line),
         losses=loss_curves(line),
         quarantine=quarantine,
         timings=stage_timings(line.context),
@@ -102,7 +103,9 @@ def _write_links(line: Line, out: Path) -> None:
         {"stage": s.key.stage, "key": s.key.digest, "folder": f"{s.key.stage}/{s.key.digest}"}
         for s in line.context.stages
     ]
-    held = {"run_id": line.run_id, "cohort": line.cohort.content_id, "spec": line.public_spec(), "stages": stages}
+    snapshots = {name: {"rule": s.rule, "step": s.chosen, "steps": s.steps} for name, s in line.selections.items()}
+    held = {"run_id": line.run_id, "cohort": line.cohort.content_id, "spec": line.public_spec(), "stages": stages,
+            "snapshots": snapshots}  # fmt: skip
     path = out / "run.json"
     if not path.exists() or json.loads(path.read_text()) != held:
         write_json(path, held)

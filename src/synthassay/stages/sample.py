@@ -6,62 +6,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.generators.conditioning.plan import MEASURED, condition_plan, planned_images
+from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.records import MISSING, UNLABELLED, ImageSet
 from synthassay.seeding import derive_seed
 from synthassay.stages.context import RunContext
+from synthassay.stopping import stop_requests
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_images, save_images, write_array
+from synthassay.team import current_team
 
-VERSION = 2
+VERSION = 3
 PLACES = ("site", "device")  # columns of every synthetic set, conditioned on or not
 
 
-def sample(context: RunContext, spec: GeneratorSpec, trained: StageOutput, train: ImageSet) -> ImageSet:
-    """The synthetic set of ``spec``: as many images as generator-train unless ``images`` or the plan says otherwise."""
-    plan = context.spec.sample.plan
-    n = spec.images or planned_images(plan) or len(train)
-    inputs = {"generator": trained.key.digest, "train": train.content_id}
-    params = {"generator": spec.to_key(), "n": n, "seed": context.spec.seed, "plan": plan.to_key()}
-    key = StageKey("sample", VERSION, params, inputs)
-
-    def build(workdir: Path) -> None:
-        conditions = condition_plan(train, n, spec.condition_on, context.spec.seed, plan)
-        seeds = np.array([derive_seed("image", context.spec.seed, i) for i in range(n)], np.int64)
-        pixels = _pixels(context, spec, trained, seeds, conditions, workdir / ".shards", train)
-        save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
-
-    output = context.note(context.store.run(key, build))
-    return load_images(output.path)
-
-
-def _pixels(
+def sample(
     context: RunContext,
     spec: GeneratorSpec,
     trained: StageOutput,
+    train: ImageSet,
+    snapshot: int | None = None,
+    trial: int | None = None,
+) -> ImageSet:
+    """The synthetic set of ``spec``: as many images as generator-train unless ``images`` or the plan says otherwise.
+
+    ``snapshot``: the step whose state is sampled; None where there is only one. ``trial``: instead, so many images
+    with the conditions of generator-train and from seeds of their own, by which a snapshot is chosen.
+    """
+    plan = context.spec.sample.plan if trial is None else PlanSpec()
+    n = trial or spec.images or planned_images(plan) or len(train)
+    purpose = "image" if trial is None else "trial image"
+    inputs = {"generator": trained.key.digest, "train": train.content_id}
+    params = {"generator": spec.to_key(), "n": n, "seed": context.spec.seed, "plan": plan.to_key()}
+    key = StageKey("sample" if trial is None else "trial", VERSION, params | {"snapshot": snapshot}, inputs)
+
+    def build(workdir: Path) -> None:
+        conditions = condition_plan(train, n, spec.condition_on, context.spec.seed, plan)
+        seeds = np.array([derive_seed(purpose, context.spec.seed, i) for i in range(n)], np.int64)
+        paths = draw_shards(context, spec, trained, snapshot, seeds, conditions, workdir / ".shards", train)
+        if current_team().rank == 0:
+            pixels = np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+            save_images(_as_set(spec, trained, pixels, seeds, conditions, train), workdir)
+
+    output = context.note(context.store.run(key, build, shared=True))
+    return load_images(output.path)
+
+
+def draw_shards(
+    context: RunContext,
+    spec: GeneratorSpec,
+    trained: StageOutput,
+    snapshot: int | None,
     seeds: NDArray[np.int64],
     conditions: dict[str, NDArray],
     shards: Path,
     train: ImageSet,
-) -> NDArray:
-    """Sample shard by shard; a finished shard is a file and is not drawn again."""
+    what: str = "sample",
+) -> list[Path]:
+    """Sample shard by shard; a finished shard is a file and is not drawn again. Each process of a team draws its own.
+
+    ``what``: what the progress bar says. A signal that asks for an end is obeyed after the shard under way.
+    """
     shards.mkdir(exist_ok=True)
     starts = range(0, len(seeds), spec.sample_batch)
     paths = [shards / f"{start:08d}.npy" for start in starts]
-    done = sum(min(spec.sample_batch, len(seeds) - s) for s, p in zip(starts, paths, strict=True) if p.exists())
-    context.progress.start(f"sample {spec.name}", len(seeds), done)
+    team = current_team()
+    mine = [(slice(start, start + spec.sample_batch), path) for start, path in zip(starts, paths, strict=True)]
+    mine = mine[team.rank :: team.size]
+    done = sum(len(seeds[rows]) for rows, path in mine if path.exists())
+    context.progress.start(f"{what} {spec.name}", sum(len(seeds[rows]) for rows, _ in mine), done)
     sampler: Sampler | None = None
-    for start, path in zip(starts, paths, strict=True):
-        if path.exists():
-            continue
-        sampler = sampler or spec.build().load(trained.path, context.resources)
-        rows = slice(start, start + spec.sample_batch)
-        images = sampler.sample(seeds[rows], {name: values[rows] for name, values in conditions.items()})
-        write_array(path, quantise(images, train.pixels.dtype.name))
-        context.progress.advance(len(images))
+    with stop_requests() as stop:
+        for rows, path in mine:
+            if path.exists():
+                continue
+            sampler = sampler or spec.build().load(trained.path, context.resources, snapshot)
+            images = sampler.sample(seeds[rows], {name: values[rows] for name, values in conditions.items()})
+            write_array(path, quantise(images, train.pixels.dtype.name))
+            context.progress.advance(len(images))
+            stop.obey()
     context.progress.finish()
-    return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
+    team.wait()
+    return paths
 
 
 def quantise(images: NDArray[np.float32], dtype: str) -> NDArray:

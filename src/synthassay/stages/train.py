@@ -24,4 +24,4 @@ def train(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageOu
             images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress
         )
 
-    return context.note(context.store.run(train_key(context, spec, images), build))
+    return context.note(context.store.run(train_key(context, spec, images), build, shared=True))

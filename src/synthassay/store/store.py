@@ -89,11 +89,12 @@ class Store:
             )
         return StageOutput(key, path, found_done=True)
 
-    def run(self, key: StageKey, build: Callable[[Path], None]) -> StageOutput:
+    def run(self, key: StageKey, build: Callable[[Path], None], *, shared: bool = False) -> StageOutput:
         """The finished stage of ``key``; ``build(workdir)`` makes or continues it when it is absent.
 
         ``workdir`` outlives a killed process: what ``build`` left there is found by the next attempt. Names that
-        begin with a dot are scratch and are dropped at the commit.
+        begin with a dot are scratch and are dropped at the commit. ``shared`` says that ``build`` can be called by
+        several processes at once, of a team; to this store it means nothing.
         """
         found = self.find(key)
         if found is not None:

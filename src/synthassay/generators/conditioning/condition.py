@@ -1,6 +1,6 @@
 """Conditions as tensors: codes for what is named, numbers for what is measured, planes for segmentation masks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -87,6 +87,12 @@ class Vocabulary:
                                 "Leave it out of condition_on, or map it in the cohort's settings.")  # fmt: skip
         measured = tuple(name for name in condition_on if name in MEASURED)
         return cls(named, known, measured, _mask_classes(images) if MASK in condition_on else 0)
+
+    @classmethod
+    def from_card(cls, kept: Mapping[str, Any]) -> Self:
+        """The vocabulary that ``dataclasses.asdict`` and JSON made ``kept`` of."""
+        known = tuple(tuple(values) for values in kept["known"])
+        return cls(tuple(kept["named"]), known, tuple(kept["measured"]), kept["mask_classes"])
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from synthassay.errors import UserError
 from synthassay.specs import Spec
 
 Rule = Literal["real", "uniform", "table"]
+ChangedName = Literal["label", "site", "device", "sex", "age_band", "slice_position"]
 RULES = ("real", "uniform")
 
 
@@ -46,8 +47,17 @@ class PlanSpec(Spec):
         return self
 
 
+class CounterfactualSpec(Spec):
+    """What is drawn besides the set: the same seed with one condition changed."""
+
+    kind: Literal["counterfactuals"] = "counterfactuals"
+    columns: tuple[ChangedName, ...] | None = None  # None: every condition of a generator; empty: none
+    seeds: int = Field(default=10, ge=2)  # behind the numbers; the first of them are shown
+
+
 class SampleSpec(Spec):
     """How every generator of a run is sampled."""
 
     kind: Literal["sample"] = "sample"
     plan: PlanSpec = PlanSpec()
+    counterfactuals: CounterfactualSpec = CounterfactualSpec()

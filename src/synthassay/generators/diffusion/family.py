@@ -64,6 +64,7 @@ class DiffusionFamily(Family):
     """Base of the families that denoise."""
 
     spec: DiffusionSpec
+    one_network = True
 
     def __init__(self, spec: DiffusionSpec, pace: Pace | None = None) -> None:
         super().__init__(pace)

@@ -77,6 +77,10 @@ class PretrainedFamily(ABC):
             device=device,
         )
 
+    def snapshots(self, workdir: Path) -> tuple[int, ...]:
+        """None: the files hold one state."""
+        return ()
+
     def check(self, workdir: Path) -> None:
         """Hold the digests on the card against ``sha256`` once more: the card may be older than the setting."""
         check_pinned(_card(workdir)["weights"], self.spec.sha256)

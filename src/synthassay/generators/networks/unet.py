@@ -3,6 +3,7 @@
 import torch
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
+from torch.nn import functional
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.conditioning.embedding import Embedder
@@ -34,11 +35,18 @@ class UNet(nn.Module):
         self.embedder = Embedder(vocabulary.sizes, len(vocabulary.measured), 4 * spec.channels[0])
 
     def forward(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``, in the dtype of the autocast."""
+        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``, in the dtype of the autocast.
+
+        Masks may be finer than ``x``, as those of an image are beside its latent: of each cell the share that a class
+        covers is then what the network sees.
+        """
         # MONAI embeds timesteps of 0 to 1000 with periods of 2π to 2π·10,000. EDM's ln(σ)/4 spans −1.6 to 1.1:
         # unscaled, all but the fastest sinusoids stay constant over it, and the network draws blobs.
         time = self.time_scale * time
         if condition.masks.shape[1]:
-            x = torch.cat([x, condition.masks], 1)
+            masks = condition.masks
+            if masks.shape[2:] != x.shape[2:]:
+                masks = functional.interpolate(masks, x.shape[2:], mode="area")
+            x = torch.cat([x, masks], 1)
         embedding = self.embedder(condition.codes, condition.values)
         return unfold(self.unet(fold(x, self.patch), timesteps=time, class_labels=embedding), self.patch)

@@ -4,6 +4,8 @@ import contextlib
 import csv
 import io
 import json
+import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +22,14 @@ from synthassay.errors import UserError
 from synthassay.specs import canonical_json
 
 CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint-before.safetensors"  # the one before it, for when it turns out damaged; kept while training
 SNAPSHOTS = "snapshots"
 MODEL = "model.safetensors"
 MODEL_CARD = "model.json"
 LOSSES = "losses.csv"
 _HEADER = "synthassay"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,10 +41,15 @@ class LossTable:
     rows: list[tuple[float, ...]] = field(default_factory=list)
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Add the window that ended with optimiser step ``step`` (counted from 1)."""
-        self.names = tuple(values)
+        """Add the window that ended with optimiser step ``step`` (counted from 1).
+
+        A loss that has no value in a window, as one that joins in later, is NaN there.
+        """
+        new = tuple(name for name in values if name not in self.names)
+        self.names += new
+        self.rows = [(*row, *[math.nan] * len(new)) for row in self.rows] if new else self.rows
         self.steps.append(step)
-        self.rows.append(tuple(values.values()))
+        self.rows.append(tuple(values.get(name, math.nan) for name in self.names))
 
     def to_csv(self) -> str:
         """``step`` and one column per loss."""
@@ -62,12 +72,13 @@ class Checkpoint:
     fingerprint: str  # of the settings, the seed and the images; another training's file is refused
     step: int
     losses: LossTable
+    window: list[Mapping[str, Tensor]] = field(default_factory=list)  # losses of the steps since the table's last row
 
 
 def save_checkpoint(
     folder: Path, state: Checkpoint, modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]
 ) -> None:
-    """Write ``losses.csv``, then ``checkpoint.safetensors``, each atomically.
+    """Write ``losses.csv``, then ``checkpoint.safetensors``, each atomically, and keep the checkpoint before it.
 
     A kill between the two leaves a table that is ahead of the weights; the next call rewrites it from the checkpoint.
     """
@@ -78,24 +89,29 @@ def save_checkpoint(
         for index, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{name}/{index}/{slot}": value for slot, value in slots.items()}
     tensors["losses"] = torch.tensor(state.losses.rows, dtype=torch.float64)
+    tensors |= {f"window/{k}/{name}": value for k, row in enumerate(state.window) for name, value in row.items()}
     header = {
         "fingerprint": state.fingerprint,
         "step": state.step,
         "loss_names": state.losses.names,
         "loss_steps": state.losses.steps,
+        "window": [list(row) for row in state.window],
     }
     write_text(folder / LOSSES, state.losses.to_csv())
-    write_tensors(folder / CHECKPOINT, tensors, header)
+    write_tensors(folder / CHECKPOINT, tensors, header, before=folder / PREVIOUS)
 
 
 def load_checkpoint(
     folder: Path, fingerprint: str, modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]
 ) -> Checkpoint | None:
-    """Restore modules and optimisers in place; None when ``folder`` has no checkpoint yet."""
-    path = folder / CHECKPOINT
-    if not path.exists():
+    """Restore modules and optimisers in place; None when ``folder`` has no checkpoint yet.
+
+    A damaged checkpoint is passed over for the one before it, where that is whole.
+    """
+    found = _newest(folder)
+    if found is None:
         return None
-    tensors, header = read_tensors(path)
+    tensors, header = found
     if header.get("fingerprint") != fingerprint:
         raise UserError(f"{CHECKPOINT} in the work folder belongs to a training with other settings, seed or images."
                         "\nDelete it, or train into another folder.")  # fmt: skip
@@ -107,7 +123,29 @@ def load_checkpoint(
         )
     rows = [tuple(row) for row in tensors["losses"].tolist()]
     losses = LossTable(tuple(header["loss_names"]), list(header["loss_steps"]), rows)
-    return Checkpoint(fingerprint, int(header["step"]), losses)
+    window: list[Mapping[str, Tensor]] = [
+        {name: tensors[f"window/{k}/{name}"] for name in row} for k, row in enumerate(header.get("window", []))
+    ]
+    return Checkpoint(fingerprint, int(header["step"]), losses, window)
+
+
+def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Tensors and header of the last whole checkpoint; raises :class:`UserError` when those there are all damaged."""
+    damaged: UserError | None = None
+    for name in (CHECKPOINT, PREVIOUS):
+        try:
+            found = read_tensors(folder / name)
+        except FileNotFoundError:
+            continue
+        except UserError as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            logger.warning("%s is damaged; training continues from the one before it", CHECKPOINT)
+        return found
+    if damaged is not None:
+        raise damaged
+    return None
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -127,14 +165,17 @@ def _groups(optimiser: Optimizer) -> Sequence[Mapping[str, Any]]:
     return groups
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None, before: Path | None = None
+) -> None:
     """Write a safetensors file atomically; ``header`` is kept as JSON in its metadata.
 
+    ``before`` receives the file that was at ``path``.
     The metadata has one entry: safetensors writes several in no fixed order, and equal files should be equal bytes.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {_HEADER: canonical_json(header)} if header is not None else None
-    _atomically(path, lambda temporary: save_file(plain, temporary, metadata))
+    _atomically(path, lambda temporary: save_file(plain, temporary, metadata), before)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -152,11 +193,14 @@ def write_text(path: Path, text: str) -> None:
     _atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
+def _atomically(path: Path, write: Callable[[Path], object], before: Path | None = None) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
         _sync(temporary)
+        if before is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, before)
         os.replace(temporary, path)
         _sync(path.parent)
     finally:

@@ -1,5 +1,7 @@
 """Training batches: resident in memory, and each a function of seed and step only."""
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +19,28 @@ from synthassay.seeding import numpy_generator
 RESIDENT_SHARE = 0.25  # of the free memory of a GPU that images may take
 
 
+Gathered = tuple[Tensor, Tensor | None]  # pixels and masks of some rows, as they are stored
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Gathers the next batch in a thread, for images that lie in the CPU's memory and are used on a GPU."""
+
+    rows: NDArray[np.int64] | None = None
+    gathered: "Future[Gathered] | None" = None
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batches"))
+
+    def begin(self, rows: NDArray[np.int64], gather: Callable[[NDArray[np.int64]], Gathered]) -> None:
+        """Start on ``rows``."""
+        self.rows, self.gathered = rows, self.thread.submit(gather, rows)
+
+    def take(self, rows: NDArray[np.int64]) -> Gathered | None:
+        """What was gathered, if these are the rows that it was started for."""
+        if self.gathered is None or self.rows is None or not np.array_equal(rows, self.rows):
+            return None
+        return self.gathered.result()
+
+
 @dataclass(slots=True)
 class TrainingData:
     """Images and conditions of generator-train, drawn in epochs of a seeded order."""
@@ -30,6 +54,7 @@ class TrainingData:
     standardiser: Standardiser
     seed: int
     device: torch.device
+    ahead: Ahead | None = None
     _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
@@ -43,7 +68,8 @@ class TrainingData:
         masks = None if columns.masks is None else torch.from_numpy(np.array(columns.masks))
         pixels, masks = _beside(torch.from_numpy(array), masks, device)
         codes, values = (torch.from_numpy(part).to(device) for part in columns[:2])
-        return cls(pixels, codes, values, masks, vocabulary, images.pixel_max, standardiser, seed, device)
+        ahead = None if pixels.device == codes.device else Ahead()
+        return cls(pixels, codes, values, masks, vocabulary, images.pixel_max, standardiser, seed, device, ahead)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -65,27 +91,39 @@ class TrainingData:
             del self._orders[old]
         return np.concatenate(parts)
 
+    def stored(self, rows: Tensor) -> Tensor:
+        """Pixels ``[b, c, (d,) h, w]`` of ``rows`` (on the CPU) as they are stored, on the device."""
+        return _selected(self.pixels, rows).to(self.device, non_blocking=True)
+
     def batch(self, rows: NDArray[np.int64]) -> tuple[Tensor, Condition]:
         """Standardised images ``[b, c, (d,) h, w]`` float32 and their conditions, both on the device."""
-        index = torch.from_numpy(rows)
-        here = sent(index, self.device)
-        pixels = self._taken(self.pixels, index, here)
+        pixels, masks = (self.ahead.take(rows) if self.ahead else None) or self._gather(rows)
+        pixels = pixels.to(self.device, non_blocking=True)
         images = self.standardiser.forward_(pixels.to(torch.float32).div_(self.pixel_max))
-        return images, Condition(self.codes[here], self.values[here], self._planes(index, here))
+        here = sent(torch.from_numpy(rows), self.device)
+        return images, Condition(self.codes[here], self.values[here], self._planes(masks, len(rows)))
 
-    def _planes(self, rows: Tensor, here: Tensor) -> Tensor:
-        spatial = self.pixels.shape[2:]
-        if self.masks is None:
-            return torch.zeros(len(rows), 0, *[1] * len(spatial), device=self.device)
-        return mask_planes(self._taken(self.masks, rows, here), self.vocabulary.mask_classes)
+    def expect(self, step: int, batch_size: int, part: slice) -> None:
+        """Begin to gather ``part`` of the batch of ``step``, where images do not lie on the device."""
+        if self.ahead is not None:
+            self.ahead.begin(self.rows(step, batch_size)[part], self._gather)
 
-    def _taken(self, tensor: Tensor, rows: Tensor, here: Tensor) -> Tensor:
-        """``rows`` (on the CPU, and ``here`` on the device) of ``tensor``, on the device."""
-        # index_select copies whole images; indexing by a tensor copies pixel by pixel, five times slower for uint8.
-        if tensor.device == here.device:
-            return tensor.index_select(0, here)
-        chosen = torch.empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
-        return torch.index_select(tensor, 0, rows, out=chosen).to(self.device, non_blocking=True)
+    def _gather(self, rows: NDArray[np.int64]) -> Gathered:
+        index = torch.from_numpy(rows)
+        return _selected(self.pixels, index), None if self.masks is None else _selected(self.masks, index)
+
+    def _planes(self, masks: Tensor | None, n: int) -> Tensor:
+        if masks is None:
+            return torch.zeros(n, 0, *[1] * (self.pixels.ndim - 2), device=self.device)
+        return mask_planes(masks.to(self.device, non_blocking=True), self.vocabulary.mask_classes)
+
+
+def _selected(tensor: Tensor, rows: Tensor) -> Tensor:
+    # index_select copies whole images; indexing by a tensor copies pixel by pixel, five times slower for uint8.
+    if not tensor.is_pinned():
+        return tensor.index_select(0, sent(rows, tensor.device))
+    out = torch.empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
+    return torch.index_select(tensor, 0, rows, out=out)
 
 
 def _beside(pixels: Tensor, masks: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from synthassay.generators.conditioning.condition import Condition
 from synthassay.generators.devices import autocast, tuned
 from synthassay.generators.specs import TrainingSpec
 from synthassay.generators.training.checkpoint import (
+    PREVIOUS,
     SNAPSHOTS,
     Checkpoint,
     LossTable,
@@ -22,12 +23,14 @@ from synthassay.generators.training.checkpoint import (
     write_tensors,
 )
 from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.divergence import PATIENCE, windows_above
 from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name
-from synthassay.generators.training.micro import MicroBatches
+from synthassay.generators.training.micro import MicroBatches, no_room
 from synthassay.generators.training.rates import inverse_square_root
-from synthassay.generators.training.team import Team, current_team
 from synthassay.records import Progress
 from synthassay.seeding import derive_seed
+from synthassay.stopping import stop_requests
+from synthassay.team import Team, current_team
 
 
 @dataclass(slots=True)
@@ -47,6 +50,10 @@ class Pace:
         """Whether it is time, after ``step`` steps."""
         waited = time.monotonic() - self._last_time
         return step - self._last_step >= self.steps or waited >= max(self.seconds, 20 * self._cost)
+
+    def holds(self, step: int) -> bool:
+        """Whether the last checkpoint is that of ``step``."""
+        return step == self._last_step
 
     def wrote(self, step: int, cost: float) -> None:
         """Note that the checkpoint of ``step`` is on the disk (or was read from there), in ``cost`` seconds."""
@@ -81,32 +88,58 @@ class Training:
                             "processes; raise training.batch_size.")  # fmt: skip
 
     def run(self) -> None:
-        """Train from the last checkpoint, or from the start, to the last step; the final state is a checkpoint too."""
+        """Train from the last checkpoint, or from the start, to the last step; the final state is a checkpoint too.
+
+        A signal that asks for an end is obeyed after the step under way, of which a checkpoint is written.
+        """
         learner, spec = self.learner, self.spec
         found = load_checkpoint(self.folder, self.fingerprint, learner.modules, learner.optimisers)
         state = found or Checkpoint(self.fingerprint, 0, LossTable())
+        if self.team.most(state.step) != self.team.least(state.step):
+            raise UserError(f"{self.name}: the processes found different checkpoints; do they share store.root?")
+        state.window = [{name: loss.to(self.data.device) for name, loss in row.items()} for row in state.window]
         self.pace.wrote(state.step, 0.0)
         self.progress.start(f"train {self.name}", spec.steps, state.step)
-        window: list[Mapping[str, Tensor]] = []
-        while state.step < spec.steps:
-            with tuned(self.data.device):
-                window.append(self._step(state.step))
-            state.step += 1
-            self.progress.advance()
-            if state.step in snapshot_steps(spec):
-                self._write_snapshots(state.step)
-            if state.step % spec.log_every == 0 or state.step == spec.steps:
-                self._close_window(window, state)
-                window = []
+        with stop_requests() as stop, tuned(self.data.device):
+            while state.step < spec.steps:
+                self._advance(state)
+                if asked := self.team.most(stop.number):
+                    self._save(state)
+                    self.team.wait()
+                    stop.obey(asked)
+        if self.team.rank == 0:
+            (self.folder / PREVIOUS).unlink(missing_ok=True)
         self.progress.finish()
 
+    def _advance(self, state: Checkpoint) -> None:
+        try:
+            state.window.append(self._step(state.step))
+        except torch.OutOfMemoryError as error:  # outside the losses, of which MicroBatches takes care
+            raise no_room(self.name) from error
+        state.step += 1
+        self.progress.advance()
+        if state.step in snapshot_steps(self.spec):
+            self._write_snapshots(state.step)
+        if state.step % self.spec.log_every == 0 or state.step == self.spec.steps:
+            self._close_window(state)
+
     def _step(self, step: int) -> Mapping[str, Tensor]:
-        spec, data = self.spec, self.data
+        """One step; returns its losses, over the whole batch."""
         for optimiser in self.learner.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(spec, step)
+                group["lr"] = learning_rate(self.spec, step)
+        shown = self._update(step)
+        self.learner.after(step, shown)
+        for average in self.learner.averages:
+            average.follow(step + 1)
+        return shown
+
+    def _update(self, step: int) -> dict[str, Tensor]:
+        """Draw the batch of ``step`` and go through its phases."""
+        spec, data = self.spec, self.data
         part = self.team.part(spec.batch_size)
         images, condition = data.batch(data.rows(step, spec.batch_size)[part])
+        data.expect(step + 1, spec.batch_size, part)
         generator = step_generator(data.seed, step, data.device)
         uniform = torch.rand(spec.batch_size, data.vocabulary.draws, generator=generator, device=data.device)
         condition = condition.dropped(uniform[part], self.condition_dropout)
@@ -114,9 +147,6 @@ class Training:
         for phase in self.learner.phases(step):
             draws = tuple(draw[part] for draw in phase.draws(spec.batch_size, generator))
             shown |= self._descend(phase, images, condition, draws)
-        self.learner.after(step, shown)
-        for average in self.learner.averages:
-            average.follow(step + 1)
         return shown
 
     def _descend(self, phase: Phase, images: Tensor, condition: Condition, draws: Draws) -> dict[str, Tensor]:
@@ -128,28 +158,39 @@ class Training:
 
         parameters = self.parameters[phase.module]
         gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
-        for parameter, gradient in zip(parameters, self.team.add(gradients), strict=True):
+        added = self.team.add_each([*gradients, *shown.values()])  # in one message
+        for parameter, gradient in zip(parameters, added, strict=False):
             parameter.grad = gradient
         if self.spec.gradient_clip:
             nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip)
         self.learner.optimisers[phase.module].step()
-        return shown
+        return dict(zip(shown, added[len(parameters) :], strict=True))
 
-    def _close_window(self, window: Sequence[Mapping[str, Tensor]], state: Checkpoint) -> None:
+    def _close_window(self, state: Checkpoint) -> None:
         """Losses are read from the device, checked and logged here only, so that a GPU is not held up each step."""
-        names = list(dict.fromkeys(name for row in window for name in row))
-        means = [torch.stack([row[name] for row in window if name in row]).double().mean() for name in names]
-        values = {name: total.item() for name, total in zip(names, self.team.add(means), strict=True)}
+        names = list(dict.fromkeys(name for row in state.window for name in row))
+        means = [torch.stack([row[name] for row in state.window if name in row]).double().mean() for name in names]
+        values = {name: mean.item() for name, mean in zip(names, means, strict=True)}
+        state.window.clear()
         if not all(math.isfinite(value) for value in values.values()):
-            raise self._diverged(state.step)
+            raise self._diverged("a loss or weight is not finite", state.step)
         state.losses.append(state.step, values)
         self.progress.log(state.step, **values)
-        if self.team.rank == 0 and (self.pace.due(state.step) or state.step == self.spec.steps):
-            if not all_finite(self.learner.modules.values()):  # the update itself may have overflowed
-                raise self._diverged(state.step)
-            start = time.monotonic()
-            save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
-            self.pace.wrote(state.step, time.monotonic() - start)
+        above, ended = windows_above(state.losses, self.spec.explosion), state.step == self.spec.steps
+        if above >= PATIENCE or (above and ended):
+            raise self._diverged("the loss is far above where it began", state.step)
+        if ended or self.pace.due(state.step):
+            self._save(state)
+
+    def _save(self, state: Checkpoint) -> None:
+        """Write a checkpoint, unless there is one of this step or the loss is high: the last good one is kept."""
+        if self.team.rank or self.pace.holds(state.step) or windows_above(state.losses, self.spec.explosion):
+            return
+        if not all_finite(self.learner.modules.values()):  # the update itself may have overflowed
+            raise self._diverged("a loss or weight is not finite", state.step)
+        start = time.monotonic()
+        save_checkpoint(self.folder, state, self.learner.modules, self.learner.optimisers)
+        self.pace.wrote(state.step, time.monotonic() - start)
 
     def _write_snapshots(self, step: int) -> None:
         """The averages after ``step``; the first one after the last step is the model itself, and written elsewhere."""
@@ -160,12 +201,12 @@ class Training:
             average = self.learner.modules[average_name(k)]
             write_tensors(self.folder / snapshot_name(step, k), average.state_dict())
 
-    def _diverged(self, step: int) -> UserError:
+    def _diverged(self, found: str, step: int) -> UserError:
         rate = self.spec.learning_rate
         return UserError(
-            f"{self.name}: training diverged (a loss or weight is not finite) between steps "
-            f"{max(0, step - self.spec.log_every)} and {step}.\nLower training.learning_rate (now {rate:g}), raise "
-            "training.warmup_steps, or set training.gradient_clip=1; the last good checkpoint is kept."
+            f"{self.name}: training diverged ({found}) between steps {max(0, step - self.spec.log_every)} and {step}.\n"
+            f"Lower training.learning_rate (now {rate:g}), raise training.warmup_steps, or set "
+            "training.gradient_clip=1; the last good checkpoint is kept."
         )
 
 

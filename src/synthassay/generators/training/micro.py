@@ -35,10 +35,7 @@ class MicroBatches:
                 return self._sum(parameters, loss, rows, total)
             except torch.OutOfMemoryError as error:
                 if self.parts >= rows:
-                    raise UserError(
-                        f"{self.name}: the GPU's memory does not hold a single image in training.\n"
-                        "Choose smaller network.channels or a smaller cohort.size; what was trained so far is kept."
-                    ) from error
+                    raise no_room(self.name) from error
             self.parts = min(rows, 2 * self.parts)
             torch.cuda.empty_cache()
             logger.warning(
@@ -64,3 +61,11 @@ class MicroBatches:
                 weighted = value.detach() * weight
                 shown[name] = shown[name] + weighted if name in shown else weighted
         return gradients, shown
+
+
+def no_room(name: str) -> UserError:
+    """What to do where nothing is left to split."""
+    return UserError(
+        f"{name}: the GPU's memory does not hold the training of a single image.\n"
+        "Choose smaller network.channels or a smaller cohort.size; what was trained so far is kept."
+    )

@@ -39,6 +39,11 @@ class Standardiser:
                             "from it.\nCheck the cohort's window, or leave the channel out.")  # fmt: skip
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
+    @classmethod
+    def fixed(cls, channels: int) -> Self:
+        """[0, 1] → [−1, 1], whatever the images are: their own mean and deviation would tell something of them."""
+        return cls((0.5,) * channels, (0.25,) * channels)
+
     def forward(self, images: Tensor) -> Tensor:
         """``[n, c, (d,) h, w]`` float in [0, 1] → mean 0, deviation 0.5."""
         mean, std = self._like(images)
@@ -51,8 +56,12 @@ class Standardiser:
 
     def inverse(self, standardised: Tensor) -> Tensor:
         """Back to [0, 1]; what lies outside is clipped."""
+        return self.restored(standardised).clamp(0.0, 1.0)
+
+    def restored(self, standardised: Tensor) -> Tensor:
+        """Back to what was standardised, wherever that lies."""
         mean, std = self._like(standardised)
-        return (standardised * (std / SIGMA_DATA) + mean).clamp(0.0, 1.0)
+        return standardised * (std / SIGMA_DATA) + mean
 
     def clipped(self, standardised: Tensor) -> Tensor:
         """Values beyond what black and white became are brought there."""

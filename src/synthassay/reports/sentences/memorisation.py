@@ -16,7 +16,8 @@ _MUST_NOT_BE = ("oracle", "noise")
 def memorisation_findings(results: Results) -> list[Finding]:
     """The verdict on each set under test, then on the controls, then what the detector can find."""
     verdicts = {row.generator: row for row in results.where(family="memorisation", metric=VERDICT)}
-    found = [_verdict(verdicts[name], results) for name in results.tested if name in verdicts]
+    judged = [name for name in results.tested if name in verdicts]
+    found = [(_of_overfitted if n in results.overfitted else _verdict)(verdicts[n], results) for n in judged]
     found += _controls([verdicts[name] for name in results.controls if name in verdicts])
     return found + list(_power(results))
 
@@ -32,6 +33,19 @@ def _verdict(row: MetricResult, results: Results) -> Finding:
     if row.value >= 1:
         return finding(f"{name} is flagged: it holds copies of training patients{numbers}", "alarm", "Copies found")
     return finding(f"No copies of training patients were found in {name}{numbers}", "fine", "None found")
+
+
+def _of_overfitted(row: MetricResult, results: Results) -> Finding:
+    """The verdict on a generator that was trained to memorise: it is the detector that is judged."""
+    name = name_of(row)
+    if row.value is None or row.status != "ok":
+        return _verdict(row, results)
+    numbers = _rates(results, name)
+    if row.value >= 1:
+        text = f"{name}, the positive control that was trained to memorise, is flagged as it has to be{numbers}"
+        return finding(text, "fine", "Positive control")
+    text = f"{name}, the positive control that was trained to memorise, is not flagged{numbers}: either its training "
+    return finding(f"{text}was too short, or the detector is not to be trusted on this cohort", "alarm", "Ruler fails")
 
 
 def _rates(results: Results, name: str) -> str:

@@ -1,0 +1,1 @@
+"""A GAN after R3GAN with adaptive augmentation, for images and volumes."""

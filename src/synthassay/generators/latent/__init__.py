@@ -1,0 +1,1 @@
+"""Diffusion and flow in the latent of an autoencoder."""

@@ -1,0 +1,121 @@
+"""Two trainings behind one protocol: an autoencoder, then a diffusion or flow model of its latents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthassay.errors import UserError
+from synthassay.generators.conditioning.condition import Condition, Vocabulary
+from synthassay.generators.devices import autocast, place
+from synthassay.generators.diffusion.family import DiffusionFamily, DiffusionLearner
+from synthassay.generators.family import Family, Loaded, Shape, check_sides
+from synthassay.generators.latent.autoencoder import Autoencoder, AutoencoderLearner, latent_shape
+from synthassay.generators.latent.encoding import encoded
+from synthassay.generators.latent.specs import LatentSpec
+from synthassay.generators.sampling import Draw, Noise
+from synthassay.generators.training.checkpoint import MODEL, read_tensors, write_tensors
+from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.loop import Pace, Training
+from synthassay.generators.training.scaling import Standardiser
+from synthassay.records import Progress
+
+AUTOENCODER = "autoencoder"  # folder of the first training within that of the second
+
+
+class LatentFamily(Family):
+    """``prior`` learns the latents of an autoencoder, standardised; what it draws is decoded."""
+
+    def __init__(self, spec: LatentSpec, prior: DiffusionFamily, pace: Pace | None = None) -> None:
+        super().__init__(pace)
+        self.spec: LatentSpec = spec
+        self.training = spec.training
+        self.prior = prior
+
+    def network(self, shape: Shape, vocabulary: Vocabulary) -> nn.Module:
+        """The model of the latents of images of ``shape``."""
+        return self.prior.network(self.noise_shape(shape), vocabulary)
+
+    def learner(self, shape: Shape, vocabulary: Vocabulary, seed: int, device: torch.device) -> DiffusionLearner:
+        """The second training's."""
+        return self.prior.learner(self.noise_shape(shape), vocabulary, seed, device)
+
+    def noise_shape(self, shape: Shape) -> Shape:
+        """The noise is a latent; sides must be multiples of what autoencoder and network need together."""
+        spec = self.spec
+        multiple = spec.autoencoder.factor * spec.network.patch * 2 ** (len(spec.network.channels) - 1)
+        check_sides(spec.name, shape, multiple, "network.patch, or fewer network.channels or autoencoder.channels")
+        least = 3 * 2**spec.autoencoder.discriminator_layers
+        if spec.autoencoder.adversarial_weight and min(shape[1:]) < least:
+            raise UserError(f"{spec.name}: images are {'×'.join(map(str, shape[1:]))}, and the discriminator needs "
+                            f"sides of at least {least}.\nSet fewer autoencoder.discriminator_layers, or "
+                            "autoencoder.adversarial_weight=0.")  # fmt: skip
+        return latent_shape(spec.autoencoder, shape)
+
+    def prepared(
+        self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
+    ) -> tuple[TrainingData, Mapping[str, Any]]:
+        """The latents of the images, each its mean, by an autoencoder that is trained first.
+
+        Everything that follows from the first training is written once and read again when the second one is resumed.
+        """
+        autoencoder = self._autoencoder(data, folder / AUTOENCODER, fingerprint, progress)
+        found = encoded(autoencoder, data, folder, fingerprint, self.spec.autoencoder.training.precision)
+        facts = {
+            "latent_shape": list(found.latents.shape[1:]),
+            "latent_mean": found.standardiser.mean,
+            "latent_std": found.standardiser.std,
+            "reconstruction_error": found.error,  # mean |x̂ − x| over generator-train, of the full range
+        }
+        return replace(data, pixels=found.latents, pixel_max=1, standardiser=found.standardiser), facts
+
+    def _autoencoder(self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress) -> Autoencoder:
+        folder.mkdir(exist_ok=True)
+        shape: Shape = tuple(data.pixels.shape[1:])
+        learner = AutoencoderLearner(self.spec.autoencoder, shape, data.seed, data.device)
+        training = Training(
+            name=f"{self.spec.name} autoencoder",
+            learner=learner,
+            data=data,
+            spec=self.spec.autoencoder.training,
+            condition_dropout=self.spec.condition_dropout,
+            folder=folder,
+            fingerprint=fingerprint,
+            pace=replace(self.pace),
+            progress=progress,
+        )
+        training.run()
+        if training.team.rank == 0:
+            write_tensors(folder / MODEL, learner.modules["average"].state_dict())
+        training.team.wait()
+        return self._read(folder, shape, data.device)
+
+    def _read(self, folder: Path, shape: Shape, device: torch.device) -> Autoencoder:
+        autoencoder = Autoencoder(self.spec.autoencoder, shape[0], len(shape) - 1)
+        tensors, _ = read_tensors(folder / MODEL)
+        try:
+            autoencoder.load_state_dict(tensors)
+        except RuntimeError as error:
+            text = f"{AUTOENCODER}/{MODEL} was trained with other settings than generator.autoencoder has now.\n"
+            raise UserError(text + "Train it again, or use the settings it was trained with.") from error
+        return place(autoencoder.eval().requires_grad_(False), device)
+
+    def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
+        """The model of the latents' own."""
+        return self.prior.weights(workdir, snapshots, step)
+
+    def draw(self, loaded: Loaded) -> Draw:
+        """What the model of the latents draws, decoded."""
+        latents = self.prior.draw(loaded)
+        scale = Standardiser(tuple(loaded.card["latent_mean"]), tuple(loaded.card["latent_std"]))
+        autoencoder = self._read(loaded.folder / AUTOENCODER, tuple(loaded.card["shape"]), loaded.device)
+
+        def draw(noise: Noise, condition: Condition) -> Tensor:
+            drawn = scale.restored(latents(noise, condition))
+            with autocast(loaded.device, self.spec.autoencoder.training.precision):
+                return autoencoder.decode(drawn)
+
+        return draw
