@@ -121,6 +121,12 @@ def test_a_train_split_of_one_class_stops_every_arm(train: ImageSet, synthetic: 
     assert all("generator-train has labels of one class" in arm.reason for arm in plan_arms(uniform, {"g": synthetic}))
 
 
+def test_volumes_are_not_trained_on_and_the_reason_says_so(train: ImageSet, synthetic: ImageSet) -> None:
+    real, made = (replace(part, pixels=part.pixels[:, :, None], content_id="") for part in (train, synthetic))
+    reasons = {arm.reason for arm in plan_arms(real, {"g": made})}
+    assert reasons == {"the classifiers work on images, and generator-train holds volumes"}
+
+
 def test_unlabelled_images_are_left_out_and_other_classes_are_negative(train: ImageSet) -> None:
     labels = np.where(np.arange(80) < 10, -1, np.arange(80) % 3)
     many = replace(train, labels=labels, label_names=("a", "b", "c"), content_id="")

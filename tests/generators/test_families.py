@@ -32,6 +32,7 @@ from synthassay.generators.specs import (
     VaeNetworkSpec,
     VaeSpec,
 )
+from synthassay.generators.training.checkpoint import read_tensors
 from synthassay.generators.training.loop import Pace
 from synthassay.generators.vae import VaeFamily
 from synthassay.records import ImageSet, SilentProgress
@@ -93,8 +94,11 @@ def family(spec: GeneratorSpec, every: int = 4) -> Family:
     return BUILD[str(spec.to_key()["kind"])](spec, Pace(steps=every))
 
 
-def fit(spec: GeneratorSpec, folder: Path, images: ImageSet | None = None, progress: object = None) -> None:
-    family(spec).fit(images or toy_images(), folder, seed=3, resources=CPU, progress=progress or SilentProgress())
+def fit(
+    spec: GeneratorSpec, folder: Path, images: ImageSet | None = None, progress: object = None,
+    resources: Resources = CPU,
+) -> None:  # fmt: skip
+    family(spec).fit(images or toy_images(), folder, seed=3, resources=resources, progress=progress or SilentProgress())
 
 
 def losses(folder: Path) -> dict[str, np.ndarray]:
@@ -318,7 +322,7 @@ def test_bfloat16_autocast_trains_and_samples_close_to_float32(kind: str, tmp_pa
 def test_a_failing_compiler_is_said_and_training_goes_on_without(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: object) -> object:
+    def broken(_: object, **settings: object) -> object:
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", broken)
@@ -420,3 +424,66 @@ def test_training_key_ignores_what_only_matters_when_sampling(kind: str) -> None
     assert tiny(kind, steps=9).training_key() != spec.training_key()
     if kind in DIFFUSION:
         assert spec.model_copy(update={"sampling": SamplingSpec(steps=9)}).training_key() == spec.training_key()
+
+
+CUDA = Resources(device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_gpu_trains_in_bfloat16_and_draws_what_a_cpu_draws_from_the_same_weights(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, steps=60, learning_rate=2e-3)
+    fit(spec, tmp_path, resources=CUDA)
+    if kind != "gan":
+        loss = losses(tmp_path)["loss"]
+        assert loss[-5:].mean() < loss[:5].mean()
+    drawn = [family(spec).load(tmp_path, where).sample(np.arange(8), {"label": np.arange(8) % 2})
+             for where in (CUDA, CPU)]  # fmt: skip
+    assert np.abs(drawn[0] - drawn[1]).mean() < 0.05  # bfloat16 against float32
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_on_a_gpu_resumed_training_ends_near_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, precision="float32")
+    fit(spec, tmp_path / "whole", resources=CUDA)
+    with pytest.raises(KeyboardInterrupt):
+        fit(spec, tmp_path / "broken", progress=StopAt(7), resources=CUDA)
+    fit(spec, tmp_path / "broken", resources=CUDA)
+    whole, broken = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in ("whole", "broken"))
+    for name, expected in whole.items():  # sums in any order; Adam makes a step of the sign of a tiny gradient
+        assert (broken[name] - expected).abs().mean() < 2e-4, name  # a tenth of one step at the highest rate
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["edm", "ddpm", "flow", "vae"])
+def test_on_a_gpu_compiled_training_has_the_losses_of_plain_training(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = tiny(kind, precision="float32")
+    for compile_as in (False, True, "graphs"):
+        fit(spec.model_copy(update={"compile": compile_as}), tmp_path / str(compile_as), resources=CUDA)
+    assert "torch.compile failed" not in caplog.text
+    plain = losses(tmp_path / "False")["loss"]
+    for name in ("True", "graphs"):
+        np.testing.assert_allclose(losses(tmp_path / name)["loss"], plain, rtol=2e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_step_does_not_wait_for_the_gpu(resident: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not resident:
+        monkeypatch.setattr("synthassay.generators.training.data.RESIDENT_SHARE", 0.0)
+    from synthassay.generators.training.loop import Training
+
+    step = Training._step
+
+    def strict(self: Training, number: int) -> object:
+        torch.cuda.set_sync_debug_mode("error" if number > 1 else "default")  # the first steps fill caches
+        try:
+            return step(self, number)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Training, "_step", strict)
+    fit(tiny("edm"), tmp_path, resources=CUDA)

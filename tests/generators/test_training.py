@@ -19,8 +19,8 @@ from synthassay.generators.training.checkpoint import (
     save_checkpoint,
 )
 from synthassay.generators.training.data import TrainingData
-from synthassay.generators.training.learner import ema_decay, follow
-from synthassay.generators.training.loop import Pace, learning_rate, step_generator
+from synthassay.generators.training.learner import Average, ema_decay
+from synthassay.generators.training.loop import Pace, laid_out, learning_rate, step_generator
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 
@@ -67,7 +67,7 @@ def test_an_average_follows_parameters_and_copies_buffers() -> None:
     average, live = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     nn.init.constant_(live.weight, 3.0)
     live.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    follow(average, live, 0.75)
+    Average(average, live, lambda step: 0.75).follow(1)
     assert average.weight.tolist() == [1.5, 1.5]
     assert average.running_mean.tolist() == [7.0, 7.0]  # type: ignore[union-attr]
 
@@ -106,6 +106,20 @@ def test_a_constant_channel_is_refused() -> None:
     subject.pixels[:, 1] = 9
     with pytest.raises(UserError, match="channel 1 of the training images is constant"):
         Standardiser.of(subject)
+
+
+def test_a_fused_optimiser_gets_gradients_in_the_layout_of_their_parameters() -> None:
+    gradient = torch.arange(6.0).view(3, 2).T - 2.5  # of a parameter [2, 3], but transposed in memory
+    steps = []
+    for fused in (False, True):
+        parameter = nn.Parameter(torch.zeros(2, 3))
+        parameter.grad = laid_out(gradient, parameter)
+        torch.optim.AdamW([parameter], lr=1.0, weight_decay=0.0, fused=fused).step()
+        steps.append(parameter.detach())
+    torch.testing.assert_close(*steps)
+    torch.testing.assert_close(steps[0], -gradient.sign())
+    aligned = gradient.contiguous()
+    assert laid_out(aligned, parameter) is aligned
 
 
 def test_the_draws_of_a_step_have_their_own_generator() -> None:

@@ -8,8 +8,7 @@ import pytest
 from synthassay.errors import UserError
 from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.radiomics_specs import RadiomicsSpec
-from synthassay.generators.diffusion.family_specs import EdmSpec
-from synthassay.generators.specs import GanSpec
+from synthassay.features.specs import EfficientNetLite0Spec
 from synthassay.records import ImageSet
 from synthassay.stages.exhibits import pictured
 from synthassay.stages.volumetric import check_parts
@@ -21,25 +20,19 @@ def images(*shape):
                     labels=np.array([0, 1]), label_names=("n", "y"))  # fmt: skip
 
 
-def parts(generator, encoder):
-    return SimpleNamespace(generators=(generator,), encoder=encoder, also_encode=())
+def parts(encoder):
+    return SimpleNamespace(encoder=encoder, also_encode=(RadiomicsSpec(),))
 
 
-def test_images_are_for_all_and_volumes_for_most():
-    check_parts(images(8, 8), parts(GanSpec(), DomainSpec()))
-    check_parts(images(8, 8, 8), parts(EdmSpec(), RadiomicsSpec()))
+def test_images_are_for_all_encoders_and_volumes_for_most():
+    check_parts(images(8, 8), parts(DomainSpec()))
+    check_parts(images(8, 8, 8), parts(EfficientNetLite0Spec()))
 
 
-@pytest.mark.parametrize(
-    ("generator", "encoder", "what"),
-    [(GanSpec(), RadiomicsSpec(), "the generator gan"), (EdmSpec(), DomainSpec(), "encoder=domain")],
-)
-def test_volumes_are_not_for_some_and_the_message_names_what_works(generator, encoder, what):
-    with pytest.raises(UserError, match=f"{what} cannot work on volumes") as caught:
-        check_parts(images(8, 8, 8), parts(generator, encoder))
-    for word in ("cohort.dimensions=2", "latent_flow"):
-        assert word in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 3
+def test_volumes_are_not_for_the_domain_encoder_and_the_message_says_what_to_do():
+    with pytest.raises(UserError, match="encoder=domain learns from images") as caught:
+        check_parts(images(8, 8, 8), parts(DomainSpec()))
+    assert "cohort.dimensions=2" in str(caught.value)
 
 
 def test_a_volume_is_pictured_by_the_middle_slices_of_three_planes():

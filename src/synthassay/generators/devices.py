@@ -1,18 +1,19 @@
 """Where and how networks run: device, precision, memory format, compilation."""
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from synthassay.generators.specs import Precision
+from synthassay.generators.specs import Compile, Precision
 from synthassay.specs import Resources
 
 logger = logging.getLogger(__name__)
 Module = TypeVar("Module", bound=nn.Module)
+WORTH_COMPILING = 2000  # steps: compiling takes a minute or two, which a shorter training does not win back
 
 
 def torch_device(resources: Resources) -> torch.device:
@@ -50,15 +51,46 @@ def seeded(build: Callable[[], Module], seed: int) -> Module:
         return build()
 
 
-def compiled(module: Callable[..., Tensor], wanted: bool, *example: Any) -> Callable[..., Tensor]:
-    """``module`` through ``torch.compile`` when ``wanted`` and possible, tried on ``example``; else ``module``."""
-    if not wanted:
-        return module
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` of the CPU on ``device``. The CPU does not wait for a GPU to take it, and so can work ahead of it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+@contextmanager
+def tuned(device: torch.device) -> Iterator[None]:
+    """Within it cuDNN tries its algorithms and keeps the fastest for each shape: a training has few shapes."""
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = before or device.type == "cuda"
     try:
-        fast: Callable[..., Tensor] = torch.compile(module)
-        with torch.no_grad():
-            fast(*example)
+        yield
+    finally:
+        cudnn.benchmark = before
+
+
+def wants_compiling(setting: Compile, device: torch.device, steps: int) -> Compile:
+    """``setting`` decided: ``auto`` compiles on a GPU where ``steps`` are many, and never on a CPU."""
+    if setting == "auto":
+        return device.type == "cuda" and steps >= WORTH_COMPILING
+    return setting
+
+
+def compiled(
+    losses: Callable[..., Tensor], wanted: Compile, weights: Iterable[nn.Parameter], *example: Any
+) -> Callable[..., Tensor]:
+    """``losses`` through ``torch.compile`` when ``wanted`` and possible, else as they are.
+
+    Forwards and backwards are tried on ``example``: the backward pass is compiled on its own, when it is first needed.
+    """
+    if not wanted:
+        return losses
+    try:
+        mode = "reduce-overhead" if wanted == "graphs" else None
+        fast: Callable[..., Tensor] = torch.compile(losses, dynamic=False, mode=mode)
+        torch.autograd.grad(fast(*example).mean(), [weight for weight in weights if weight.requires_grad])
+    except torch.OutOfMemoryError:  # a matter of the batch, not of the compiler
+        raise
     except Exception as error:  # any backend may fail in its own way, and eager mode gives the same numbers
         logger.warning("torch.compile failed (%s); this generator runs without it", type(error).__name__)
-        return module
+        return losses
     return fast

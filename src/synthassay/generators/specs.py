@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ConditionName = Literal["label", "site", "device", "sex", "age_band", "slice_position", "mask"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
 Precision = Literal["auto", "float32", "bfloat16"]
+Compile = bool | Literal["auto", "graphs"]  # auto: on a GPU, in long trainings; graphs: with CUDA graphs
 SAMPLING_FIELDS = frozenset({"name", "images", "sample_batch", "sampling", "ema_width"})
 
 
@@ -153,7 +154,7 @@ class VaeSpec(GeneratorSpec):
     network: VaeNetworkSpec = VaeNetworkSpec()
     training: TrainingSpec = TrainingSpec()
     beta: float = Field(default=1.0, gt=0)  # weight of the KL term; 1 is the evidence lower bound
-    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+    compile: Compile = "auto"  # torch.compile; falls back, with a warning, where it fails
 
     def build(self) -> "TrainedFamily":
         """The VAE family."""

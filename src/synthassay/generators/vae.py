@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.conditioning.embedding import Embedder
-from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.devices import autocast, compiled, place, seeded, wants_compiling
 from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.folding import fold, unfold
 from synthassay.generators.sampling import Draw, Noise
@@ -116,7 +116,8 @@ class VaeLearner(Learner):
     def _loss(self, images: Tensor, condition: Condition, noise: Tensor) -> Losses:
         """(reconstruction + β·KL) / pixels."""
         if self._terms is None:
-            self._terms = compiled(self.live.terms, self.spec.compile, images, condition, noise)
+            wanted = wants_compiling(self.spec.compile, images.device, self.spec.training.steps)
+            self._terms = compiled(self.live.terms, wanted, self.live.parameters(), images, condition, noise)
         reconstruction, kl = self._terms(images, condition, noise).mean(1) / images[0].numel()
         loss = reconstruction + self.spec.beta * kl
         return Losses(loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl})

@@ -164,7 +164,7 @@ def strips(line: "Line") -> list[Strip]:
     made = []
     for item in line.counterfactuals:
         shown = item.images[:STRIP_ROWS]
-        pictures = as_uint8(shown.reshape(-1, *shown.shape[2:]))
+        pictures = pictured(shown.reshape(-1, *shown.shape[2:]))
         made.append(
             Strip(
                 generator=item.generator,

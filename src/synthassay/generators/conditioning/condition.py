@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.plan import MEASURED, condition_columns
@@ -47,6 +48,18 @@ class Condition(NamedTuple):
         arXiv 2207.12598).
         """
         return self.without((uniform[:, 1:] < share) | (uniform[:, :1] < share))
+
+    def beside(self, x: Tensor) -> Tensor:
+        """``x`` ``[b, c, *s]`` and the mask planes as further channels.
+
+        Masks of an image are finer than its latent: each cell then has the share of it that a plane covers.
+        """
+        if not self.masks.shape[1]:
+            return x
+        masks = self.masks
+        if masks.shape[2:] != x.shape[2:]:
+            masks = functional.interpolate(masks, x.shape[2:], mode="area")
+        return torch.cat([x, masks], 1)
 
     def nothing(self) -> "Condition":
         """As many rows in which everything is missing."""

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
-from synthassay.generators.devices import autocast, compiled, place, seeded
+from synthassay.generators.devices import autocast, compiled, place, seeded, wants_compiling
 from synthassay.generators.diffusion.family_specs import DiffusionSpec
 from synthassay.generators.diffusion.objectives import Objective
 from synthassay.generators.diffusion.sampling import draw as solve
@@ -18,7 +18,7 @@ from synthassay.generators.diffusion.sampling import noise_levels
 from synthassay.generators.diffusion.solvers import Denoiser
 from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.edm2 import Edm2UNet
-from synthassay.generators.networks.magnitudes import enforce
+from synthassay.generators.networks.magnitudes import UnitConv, enforce
 from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
@@ -38,7 +38,8 @@ class DiffusionLearner(Learner):
         self.averages: Sequence[Average] = followed(self.live, spec.training)
         self.modules: Mapping[str, nn.Module] = {"live": self.live, **kept(self.averages)}
         optimiser = adamw(self.live, spec.training)
-        optimiser.register_step_post_hook(lambda *_: enforce(self.live))  # of EDM2's layers; others have none
+        if any(isinstance(part, UnitConv) for part in self.live.modules()):
+            optimiser.register_step_post_hook(lambda *_: enforce(self.live))
         self.optimisers: Mapping[str, Optimizer] = {"live": optimiser}
         self._losses: Callable[..., Tensor] | None = None
 
@@ -52,7 +53,9 @@ class DiffusionLearner(Learner):
 
     def _loss(self, images: Tensor, condition: Condition, levels: Tensor, noise: Tensor) -> Losses:
         if self._losses is None:
-            self._losses = compiled(self.live.losses, self.spec.compile, images, condition, levels, noise)
+            wanted = wants_compiling(self.spec.compile, images.device, self.spec.training.steps)
+            weights = self.live.parameters()
+            self._losses = compiled(self.live.losses, wanted, weights, images, condition, levels, noise)
         loss = self._losses(images, condition, levels, noise).mean()
         return Losses(loss, {"loss": loss})
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, SamplingSpec
 from synthassay.generators.networks.specs import MagnitudePreservingSpec
-from synthassay.generators.specs import GeneratorSpec, Name, TrainingSpec, UNetSpec
+from synthassay.generators.specs import Compile, GeneratorSpec, Name, TrainingSpec, UNetSpec
 from synthassay.specs import Spec
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class DiffusionSpec(GeneratorSpec):
     training: TrainingSpec = TrainingSpec()
     sampling: SamplingSpec = SamplingSpec()
     ema_width: float | None = Field(default=None, gt=0, le=0.28)  # of the average to sample, with training.ema=power
-    compile: bool = False  # torch.compile; falls back, with a warning, where it fails
+    compile: Compile = "auto"  # torch.compile; falls back, with a warning, where it fails
 
     @model_validator(mode="after")
     def _averaged(self) -> Self:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from synthassay.generators.conditioning.condition import Condition
 from synthassay.generators.devices import place, seeded
 from synthassay.generators.latent.specs import AutoencoderSpec
-from synthassay.generators.networks.folding import fold, unfold
+from synthassay.generators.networks.r3gan import image_end, stem
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.seeding import derive_seed
 
@@ -19,20 +19,22 @@ Shape = tuple[int, ...]
 
 
 class Autoencoder(nn.Module):
-    """MONAI's ``AutoencoderKL`` on folded images: ``[b, c, *s]``, standardised ↔ latents as :func:`latent_shape` says.
+    """MONAI's ``AutoencoderKL`` at 1/patch of the size: ``[b, c, *s]``, standardised ↔ latents (:func:`latent_shape`).
 
-    It does not know the condition; the model of the latents does. It has no attention, whose memory grows with the
+    The patches overlap by half: pixels folded into channels came back with a grid over them after short trainings. It
+    does not know the condition; the model of the latents does. It has no attention, whose memory grows with the
     square of the voxels.
     """
 
     def __init__(self, spec: AutoencoderSpec, channels: int, spatial_dims: int) -> None:
         super().__init__()
-        self.patch = spec.patch
-        cells = channels * spec.patch**spatial_dims
+        width = spec.channels[0]
+        self.from_image = stem(spatial_dims, channels, width, spec.patch)
+        self.to_image = image_end(spatial_dims, width, channels, spec.patch)
         self.network = AutoencoderKL(
             spatial_dims=spatial_dims,
-            in_channels=cells,
-            out_channels=cells,
+            in_channels=width,
+            out_channels=width,
             num_res_blocks=spec.res_blocks,
             channels=spec.channels,
             attention_levels=[False] * len(spec.channels),
@@ -44,12 +46,13 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each image's latent."""
-        mean, deviation = self.network.encode(fold(images, self.patch))
+        mean, deviation = self.network.encode(self.from_image(images))
         return mean.float(), deviation.float()
 
     def decode(self, latents: Tensor) -> Tensor:
         """The images of ``latents``."""
-        return unfold(self.network.decode(latents).float(), self.patch)
+        images: Tensor = self.to_image(self.network.decode(latents))
+        return images.float()
 
 
 def latent_shape(spec: AutoencoderSpec, shape: Shape) -> Shape:
@@ -83,10 +86,10 @@ class AutoencoderLearner(Learner):
         if spec.adversarial_weight:
             judge = seeded(lambda: discriminator(spec, shape), derive_seed("autoencoder-discriminator", seed))
             modules["discriminator"] = place(judge, device)
-        self.modules: Mapping[str, nn.Module] = {**modules, **kept(self.averages)}
         self.optimisers: Mapping[str, Optimizer] = {
             name: adamw(module, spec.training) for name, module in modules.items()
         }
+        self.modules: Mapping[str, nn.Module] = {**modules, **kept(self.averages)}
 
     def phases(self, step: int) -> Sequence[Phase]:
         """The autoencoder alone, and from ``adversarial_start`` on after the discriminator."""

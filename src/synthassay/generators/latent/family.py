@@ -46,8 +46,12 @@ class LatentFamily(Family):
     def noise_shape(self, shape: Shape) -> Shape:
         """The noise is a latent; sides must be multiples of what autoencoder and network need together."""
         spec = self.spec
-        multiple = spec.autoencoder.factor * spec.network.patch * 2 ** (len(spec.network.channels) - 1)
-        check_sides(spec.name, shape, multiple, "network.patch, or fewer network.channels or autoencoder.channels")
+        check_sides(
+            spec.name,
+            shape,
+            spec.autoencoder.factor * spec.network.multiple,
+            "network.patch, or fewer network.channels or autoencoder.channels",
+        )
         least = 3 * 2**spec.autoencoder.discriminator_layers
         if spec.autoencoder.adversarial_weight and min(shape[1:]) < least:
             raise UserError(f"{spec.name}: images are {'×'.join(map(str, shape[1:]))}, and the discriminator needs "

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class AutoencoderSpec(Spec):
-    """MONAI's ``AutoencoderKL`` on images folded by ``patch``, with a patch discriminator for the end of its training.
+    """MONAI's ``AutoencoderKL`` at 1/``patch`` of the size, with a patch discriminator for the end of its training.
 
     There is no perceptual loss: its networks would have to be downloaded.
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
-    patch: Literal[1, 2, 4] = 2  # 2 folds 2×2 pixels (2×2×2 voxels) into channels before the network
+    patch: Literal[1, 2, 4] = 2  # the network works at 1/patch of the images' size, in patches that overlap by half
     channels: tuple[int, ...] = Field(default=(16, 32), min_length=1)  # per level, finest first, each half the last
     res_blocks: int = Field(default=1, ge=1)  # per level
     norm_groups: int = Field(default=8, ge=1)

@@ -1,6 +1,5 @@
 """EDM2's network with conditions as an embedding and masks as further channels."""
 
-import torch
 from torch import Tensor, nn
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
@@ -21,8 +20,6 @@ class Edm2UNet(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
         """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``."""
-        if condition.masks.shape[1]:
-            x = torch.cat([x, condition.masks], 1)
         embedding = self.embedder(condition.codes, condition.values) if self.embedder is not None else None
-        output: Tensor = self.unet(x, time, embedding)
+        output: Tensor = self.unet(condition.beside(x), time, embedding)
         return output

@@ -1,9 +1,7 @@
 """MONAI's ``DiffusionModelUNet`` in 2D and 3D, with conditions as an embedding and masks as further channels."""
 
-import torch
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
-from torch.nn import functional
 
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.conditioning.embedding import Embedder
@@ -28,24 +26,17 @@ class UNet(nn.Module):
             norm_num_groups=spec.norm_groups,
             num_head_channels=spec.head_channels,
             num_class_embeds=1,
+            use_flash_attention=True,  # the same sums, without the matrix of all pairs in memory
         )
         # MONAI adds what this returns to the embedding of the time. It is given our embedding instead of an index.
         self.unet.class_embedding = nn.Identity()  # type: ignore[assignment]
         self.embedder = Embedder(vocabulary.sizes, len(vocabulary.measured), 4 * spec.channels[0])
 
     def forward(self, x: Tensor, time: Tensor, condition: Condition) -> Tensor:
-        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``, in the dtype of the autocast.
-
-        Masks may be finer than ``x``, as those of an image are beside its latent: of each cell the share that a class
-        covers is then what the network sees.
-        """
+        """``x`` ``[b, c, *s]``, ``time`` ``[b]`` of order 1 → ``[b, c, *s]``, in the dtype of the autocast."""
         # MONAI embeds timesteps of 0 to 1000 with periods of 2π to 2π·10,000. EDM's ln(σ)/4 spans −1.6 to 1.1:
         # unscaled, all but the fastest sinusoids stay constant over it, and the network draws blobs.
         time = self.time_scale * time
-        if condition.masks.shape[1]:
-            masks = condition.masks
-            if masks.shape[2:] != x.shape[2:]:
-                masks = functional.interpolate(masks, x.shape[2:], mode="area")
-            x = torch.cat([x, masks], 1)
+        x = condition.beside(x)
         embedding = self.embedder(condition.codes, condition.values)
         return unfold(self.unet(fold(x, self.patch), timesteps=time, class_labels=embedding), self.patch)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthassay.generators.conditioning.condition import MASK, Condition, Vocabulary, mask_planes
 from synthassay.generators.conditioning.plan import condition_columns
+from synthassay.generators.devices import sent
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 from synthassay.seeding import numpy_generator
@@ -99,7 +100,7 @@ class TrainingData:
         pixels, masks = (self.ahead.take(rows) if self.ahead else None) or self._gather(rows)
         pixels = pixels.to(self.device, non_blocking=True)
         images = self.standardiser.forward_(pixels.to(torch.float32).div_(self.pixel_max))
-        here = torch.from_numpy(rows).to(self.device)
+        here = sent(torch.from_numpy(rows), self.device)
         return images, Condition(self.codes[here], self.values[here], self._planes(masks, len(rows)))
 
     def expect(self, step: int, batch_size: int, part: slice) -> None:
@@ -120,7 +121,7 @@ class TrainingData:
 def _selected(tensor: Tensor, rows: Tensor) -> Tensor:
     # index_select copies whole images; indexing by a tensor copies pixel by pixel, five times slower for uint8.
     if not tensor.is_pinned():
-        return tensor.index_select(0, rows.to(tensor.device))
+        return tensor.index_select(0, sent(rows, tensor.device))
     out = torch.empty((len(rows), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
     return torch.index_select(tensor, 0, rows, out=out)
 

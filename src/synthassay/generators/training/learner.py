@@ -4,7 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -38,13 +38,26 @@ class Phase:
     loss: Callable[..., Losses]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Average:
-    """``kept`` follows ``live``: kept ← decay·kept + (1 − decay)·live, with the decay at each step (from 1)."""
+    """``kept`` follows ``live``, with the decay at each step (from 1)."""
 
     kept: nn.Module
     live: nn.Module
     decay: Callable[[int], float]
+
+    @torch.no_grad()
+    def follow(self, step: int) -> None:
+        """``kept ← decay·kept + (1 − decay)·live``, for every parameter; buffers are copied."""
+        (kept, kept_buffers), (live, live_buffers) = self._tensors
+        torch._foreach_lerp_(kept, live, 1 - self.decay(step))
+        for old, new in zip(kept_buffers, live_buffers, strict=True):
+            old.copy_(new)
+
+    @cached_property
+    def _tensors(self) -> Sequence[tuple[list[Tensor], list[Tensor]]]:
+        # Looking for them takes a twentieth of a small network's step.
+        return [([*module.parameters()], [*module.buffers()]) for module in (self.kept, self.live)]
 
 
 class Learner(ABC):
@@ -59,7 +72,7 @@ class Learner(ABC):
         """The updates of ``step`` (from 0), in order."""
 
     def after(self, step: int, shown: Mapping[str, Tensor]) -> None:  # noqa: B027 - most families have nothing to do
-        """What else follows from the losses that this process saw of ``step``; nothing, if a family does not say."""
+        """What else follows from the losses of ``step``, over the whole batch; nothing, if a family does not say."""
 
 
 def followed(live: nn.Module, spec: TrainingSpec) -> tuple[Average, ...]:
@@ -93,11 +106,3 @@ def ema_decay(spec: TrainingSpec, step: int) -> float:
     """
     half_life = min(spec.ema_half_life, step * spec.batch_size * spec.ema_ramp)
     return float(0.5 ** (spec.batch_size / half_life))
-
-
-@torch.no_grad()
-def follow(kept: nn.Module, live: nn.Module, decay: float) -> None:
-    """``kept ← decay·kept + (1 − decay)·live``, for every parameter; buffers are copied."""
-    torch._foreach_lerp_(list(kept.parameters()), list(live.parameters()), 1 - decay)
-    for old, new in zip(kept.buffers(), live.buffers(), strict=True):
-        old.copy_(new)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition
-from synthassay.generators.devices import autocast
+from synthassay.generators.devices import autocast, tuned
 from synthassay.generators.specs import TrainingSpec
 from synthassay.generators.training.checkpoint import (
     PREVIOUS,
@@ -24,7 +24,7 @@ from synthassay.generators.training.checkpoint import (
 )
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.divergence import PATIENCE, windows_above
-from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name, follow
+from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name
 from synthassay.generators.training.micro import MicroBatches, no_room
 from synthassay.generators.training.rates import inverse_square_root
 from synthassay.records import Progress
@@ -75,9 +75,14 @@ class Training:
     progress: Progress
     team: Team = field(default_factory=current_team)
     micro: MicroBatches = field(init=False)
+    parameters: dict[str, list[nn.Parameter]] = field(init=False)  # that learn, by module
 
     def __post_init__(self) -> None:
         self.micro = MicroBatches(self.name)
+        self.parameters = {
+            name: [p for p in self.learner.modules[name].parameters() if p.requires_grad]
+            for name in self.learner.optimisers
+        }
         if self.spec.batch_size < self.team.size:
             raise UserError(f"{self.name}: a batch of {self.spec.batch_size} cannot be shared by {self.team.size} "
                             "processes; raise training.batch_size.")  # fmt: skip
@@ -95,7 +100,7 @@ class Training:
         state.window = [{name: loss.to(self.data.device) for name, loss in row.items()} for row in state.window]
         self.pace.wrote(state.step, 0.0)
         self.progress.start(f"train {self.name}", spec.steps, state.step)
-        with stop_requests() as stop:
+        with stop_requests() as stop, tuned(self.data.device):
             while state.step < spec.steps:
                 self._advance(state)
                 if asked := self.team.most(stop.number):
@@ -126,7 +131,7 @@ class Training:
         shown = self._update(step)
         self.learner.after(step, shown)
         for average in self.learner.averages:
-            follow(average.kept, average.live, average.decay(step + 1))
+            average.follow(step + 1)
         return shown
 
     def _update(self, step: int) -> dict[str, Tensor]:
@@ -151,11 +156,11 @@ class Training:
             with autocast(self.data.device, self.spec.precision):
                 return phase.loss(images[rows], condition.rows(rows), *(draw[rows] for draw in draws))
 
-        parameters = [p for p in self.learner.modules[phase.module].parameters() if p.requires_grad]
+        parameters = self.parameters[phase.module]
         gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
         added = self.team.add_each([*gradients, *shown.values()])  # in one message
         for parameter, gradient in zip(parameters, added, strict=False):
-            parameter.grad = gradient
+            parameter.grad = laid_out(gradient, parameter)
         if self.spec.gradient_clip:
             nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip)
         self.learner.optimisers[phase.module].step()
@@ -234,6 +239,17 @@ def learning_rate(spec: TrainingSpec, step: int) -> float:
     if spec.schedule == "constant":
         return spec.learning_rate * warm
     return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+
+
+def laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """``gradient`` in memory as ``parameter`` is.
+
+    ``torch.autograd.grad`` may return it transposed, as it does for the convolutions of a gradient penalty, and a fused
+    optimiser goes through both in the order of their memory without a look at their strides.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from synthassay.errors import UserError
 from synthassay.generators.devices import autocast
 from synthassay.generators.training.guarantee import Guarantee, guarantee
 from synthassay.generators.training.learner import Losses, Phase
-from synthassay.generators.training.loop import Training
+from synthassay.generators.training.loop import Training, laid_out
 from synthassay.generators.training.private_specs import DpSpec
 from synthassay.seeding import derive_seed, numpy_generator
 
@@ -63,8 +63,7 @@ class PrivateTraining(Training):
             torch._foreach_add_(total, self._noise(parameters, step))
         added = self.team.add_each([*total, *shown.values()])  # in one message
         for parameter, gradient in zip(parameters, added, strict=False):
-            # In memory as the parameter is, which a fused optimiser takes for granted.
-            parameter.grad = torch.empty_like(parameter).copy_(gradient).div_(self.guarantee.expected)
+            parameter.grad = laid_out(gradient / self.guarantee.expected, parameter)
         self.learner.optimisers[phase.module].step()
         sums = dict(zip(shown, added[len(parameters) :], strict=True))
         seen = sums.pop(SEEN)

@@ -1,6 +1,7 @@
 """Intensities as networks see them: mean 0 and deviation 0.5 per channel, taken on generator-train."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -69,6 +70,13 @@ class Standardiser:
         return torch.minimum(torch.maximum(standardised, -mean * scale), (1 - mean) * scale)
 
     def _like(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = (torch.tensor(v, dtype=images.dtype, device=images.device) for v in (self.mean, self.std))
         shape = (1, -1, *[1] * (images.ndim - 2))
-        return mean.view(shape), std.view(shape)
+        mean, std = (_constant(values, images.dtype, images.device).view(shape) for values in (self.mean, self.std))
+        return mean, std
+
+
+@lru_cache(maxsize=16)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept, since to make one on a GPU waits for all that the GPU still has to do."""
+    with torch.inference_mode(False):  # a tensor of inference could not be used in training later
+        return torch.tensor(values, dtype=dtype, device=device)
