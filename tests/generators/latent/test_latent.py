@@ -99,7 +99,7 @@ def test_no_latent_of_a_patient_is_needed_to_sample(trained: tuple[str, Path], t
 
 def test_a_longer_training_reconstructs_better(tmp_path: Path) -> None:
     images, errors = toy_volumes(shape=(16, 16)), []
-    for first in (4, 80):
+    for first in (4, 200):
         fit(tiny_spec("latent_edm", steps=2, first=first), tmp_path / str(first), images)
         errors.append(json.loads((tmp_path / str(first) / "model.json").read_text())["reconstruction_error"])
     assert errors[1] < 0.5 * errors[0]
