@@ -249,6 +249,7 @@ def figure(found: list[Quality], path: Path, title: str) -> None:
     """Three panels over training seconds."""
     mpl.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     fig, panels = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     floor, models = found[0], list(dict.fromkeys(q.name for q in found[1:]))
@@ -259,6 +260,7 @@ def figure(found: list[Quality], path: Path, title: str) -> None:
             axes.plot([q.seconds for q in line], [getattr(q, metric) for q in line], style, marker=marker, label=name)
         axes.axhline(getattr(floor, metric), color="0.3", ls=":", label="floor (real)")
         axes.set(xlabel="training seconds", ylabel="Fréchet distance" if metric == "frechet" else metric, xscale="log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_yscale("log")
     panels[2].legend(frameon=False, fontsize=7)
     fig.suptitle(title)

@@ -93,16 +93,12 @@ class OurLoop:
             name="ours", learner=self.learner, data=data, spec=training, condition_dropout=0.1,
             folder=Path(tempfile.gettempdir()), fingerprint="", pace=Pace(10**12, 1e12), progress=SilentProgress(),
         )  # fmt: skip
-        self.state, self.window, self.device = Checkpoint("", 0, LossTable()), [], device
+        self.state, self.device = Checkpoint("", 0, LossTable()), device
 
     def step(self) -> None:
         """One update; losses are read at the end of each window, as in a run."""
         with tuned(self.device):
-            self.window.append(self.training._step(self.state.step))
-        self.state.step += 1
-        if self.state.step % self.training.spec.log_every == 0:
-            self.training._close_window(self.window, self.state)
-            self.window = []
+            self.training._advance(self.state)
 
 
 def nothing(n: int, device: torch.device) -> Condition:

@@ -48,7 +48,7 @@ class Team:
         return part
 
     def add_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """The sum of each tensor over the team, sent as one; float32 where they differ in type."""
+        """The sum of each tensor over the team, sent as one message of float32, and contiguous."""
         if self.size == 1 or not parts:
             return list(parts)
         flat = self.add(torch.cat([part.flatten().float() for part in parts]))

@@ -451,11 +451,8 @@ def test_on_a_gpu_resumed_training_ends_near_an_uninterrupted_one(kind: str, tmp
         fit(spec, tmp_path / "broken", progress=StopAt(7), resources=CUDA)
     fit(spec, tmp_path / "broken", resources=CUDA)
     whole, broken = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in ("whole", "broken"))
-    for (
-        name,
-        expected,
-    ) in whole.items():  # TF32 and sums in any order; Adam turns the sign of a tiny gradient into a step
-        torch.testing.assert_close(broken[name], expected, atol=5e-3, rtol=5e-3)
+    for name, expected in whole.items():  # sums in any order; Adam makes a step of the sign of a tiny gradient
+        assert (broken[name] - expected).abs().mean() < 2e-4, name  # a tenth of one step at the highest rate
 
 
 @pytest.mark.gpu

@@ -20,7 +20,7 @@ from synthassay.generators.training.checkpoint import (
 )
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.learner import Average, ema_decay
-from synthassay.generators.training.loop import Pace, learning_rate, step_generator
+from synthassay.generators.training.loop import Pace, laid_out, learning_rate, step_generator
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 
@@ -106,6 +106,20 @@ def test_a_constant_channel_is_refused() -> None:
     subject.pixels[:, 1] = 9
     with pytest.raises(UserError, match="channel 1 of the training images is constant"):
         Standardiser.of(subject)
+
+
+def test_a_fused_optimiser_gets_gradients_in_the_layout_of_their_parameters() -> None:
+    gradient = torch.arange(6.0).view(3, 2).T - 2.5  # of a parameter [2, 3], but transposed in memory
+    steps = []
+    for fused in (False, True):
+        parameter = nn.Parameter(torch.zeros(2, 3))
+        parameter.grad = laid_out(gradient, parameter)
+        torch.optim.AdamW([parameter], lr=1.0, weight_decay=0.0, fused=fused).step()
+        steps.append(parameter.detach())
+    torch.testing.assert_close(*steps)
+    torch.testing.assert_close(steps[0], -gradient.sign())
+    aligned = gradient.contiguous()
+    assert laid_out(aligned, parameter) is aligned
 
 
 def test_the_draws_of_a_step_have_their_own_generator() -> None:

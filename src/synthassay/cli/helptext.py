@@ -42,10 +42,10 @@ first steps:
 GENERATORS = {
     "edm": "diffusion (EDM)",
     "edm2": "EDM with EDM2's magnitude-preserving network and its averages of weights",
-    "latent_edm": "EDM in the latent of an autoencoder, 2D and 3D",
-    "latent_flow": "rectified flow there",
     "ddpm": "the classic diffusion, sampled by DDIM or step by step",
     "flow": "rectified flow",
+    "latent_edm": "EDM in the latent of an autoencoder that is trained first; images and volumes",
+    "latent_flow": "rectified flow in such a latent",
     "gan": "a GAN after R3GAN, with adaptive augmentation",
     "gan3d": "the same on volumes (cohort.dimensions=3)",
     "vae": "a variational autoencoder",

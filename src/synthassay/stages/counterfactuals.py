@@ -33,7 +33,10 @@ class Counterfactual:
 def counterfactuals(
     context: RunContext, spec: GeneratorSpec, trained: StageOutput, train: ImageSet, snapshot: int | None = None
 ) -> list[Counterfactual]:
-    """One entry for each condition of ``spec`` that ``sample.counterfactuals`` asks for; drawn once, then found."""
+    """One entry for each condition of ``spec`` that ``sample.counterfactuals`` asks for; drawn once, then found.
+
+    ``snapshot``: the step whose state is sampled; None where there is only one.
+    """
     settings, plan = context.spec.sample.counterfactuals, context.spec.sample.plan
     wanted = contrasts(train, spec.condition_on, settings, plan, context.spec.seed)
     if not wanted:

@@ -7,7 +7,7 @@ from synthassay.records import ImageSet
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 
-VERSION = 1
+VERSION = 2
 
 
 def train_key(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageKey:

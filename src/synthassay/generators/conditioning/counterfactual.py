@@ -91,9 +91,7 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     return missing
 
 
-def _unseen(
-    known: dict[str, NDArray[Any]], asked: dict[str, NDArray[Any]], column: str
-) -> NDArray[np.bool_]:  # fmt: skip
+def _unseen(known: dict[str, NDArray[Any]], asked: dict[str, NDArray[Any]], column: str) -> NDArray[np.bool_]:
     """Per row of ``asked``: no training image agrees in all that is named, nor in the classes that its mask holds.
 
     What is missing agrees with everything. Numbers are left out: a position between those of two images is no new kind.

@@ -15,7 +15,6 @@ from synthassay.generators.gan.losses import gradient_penalty, relativistic_loss
 from synthassay.generators.gan.specs import GanSpec
 from synthassay.generators.networks.r3gan import Discriminator, Generator
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
-from synthassay.team import current_team
 
 
 class GanLearner(Learner):
@@ -53,8 +52,7 @@ class GanLearner(Learner):
     def after(self, step: int, shown: Mapping[str, Tensor]) -> None:
         """The strength of the augmentation follows the discriminator, the same in all processes."""
         if self.spec.augmentation.limit:
-            (whole,) = current_team().add_each([shown["separation"]])
-            self.augmentation.adapt(whole, self.spec.training.batch_size)
+            self.augmentation.adapt(shown["separation"], self.spec.training.batch_size)
 
     def _scheduled(self, first: float, last: float, step: int) -> float:
         """From ``first`` to ``last`` along a cosine over the burn-in, as in R3GAN."""

@@ -72,7 +72,7 @@ class Learner(ABC):
         """The updates of ``step`` (from 0), in order."""
 
     def after(self, step: int, shown: Mapping[str, Tensor]) -> None:  # noqa: B027 - most families have nothing to do
-        """What else follows from the losses that this process saw of ``step``; nothing, if a family does not say."""
+        """What else follows from the losses of ``step``, over the whole batch; nothing, if a family does not say."""
 
 
 def followed(live: nn.Module, spec: TrainingSpec) -> tuple[Average, ...]:

@@ -160,7 +160,7 @@ class Training:
         gradients, shown = self.micro.gradients(parameters, loss, len(images), self.spec.batch_size)
         added = self.team.add_each([*gradients, *shown.values()])  # in one message
         for parameter, gradient in zip(parameters, added, strict=False):
-            parameter.grad = gradient
+            parameter.grad = laid_out(gradient, parameter)
         if self.spec.gradient_clip:
             nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip)
         self.learner.optimisers[phase.module].step()
@@ -239,6 +239,17 @@ def learning_rate(spec: TrainingSpec, step: int) -> float:
     if spec.schedule == "constant":
         return spec.learning_rate * warm
     return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
+
+
+def laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """``gradient`` in memory as ``parameter`` is.
+
+    ``torch.autograd.grad`` may return it transposed, as it does for the convolutions of a gradient penalty, and a fused
+    optimiser goes through both in the order of their memory without a look at their strides.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 @torch.no_grad()

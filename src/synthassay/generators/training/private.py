@@ -26,9 +26,11 @@ from synthassay.errors import UserError
 from synthassay.generators.devices import autocast
 from synthassay.generators.training.guarantee import Guarantee, guarantee
 from synthassay.generators.training.learner import Losses, Phase
-from synthassay.generators.training.loop import Training
+from synthassay.generators.training.loop import Training, laid_out
 from synthassay.generators.training.private_specs import DpSpec
 from synthassay.seeding import derive_seed, numpy_generator
+
+SEEN = "patients"  # how many were looked at
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class PrivateTraining(Training):
     def _update(self, step: int) -> dict[str, Tensor]:
         """One step of the learner's only phase. ``clipped`` is the share of patients whose gradient was too long.
 
-        Losses are sums over the patients drawn, over the expected number. They and ``clipped`` are not private.
+        It and the losses are means over the patients looked at, and not private.
         """
         (phase,) = self.learner.phases(step)
         module = self.learner.modules[phase.module]
@@ -59,15 +61,18 @@ class PrivateTraining(Training):
         total, shown = self._sum(phase, parameters, step)
         if self.team.rank == 0:  # once for the whole team
             torch._foreach_add_(total, self._noise(parameters, step))
-        for parameter, gradient in zip(parameters, self.team.add_each(total), strict=True):
-            parameter.grad = gradient / self.guarantee.expected
+        added = self.team.add_each([*total, *shown.values()])  # in one message
+        for parameter, gradient in zip(parameters, added, strict=False):
+            parameter.grad = laid_out(gradient / self.guarantee.expected, parameter)
         self.learner.optimisers[phase.module].step()
-        return {name: value / self.guarantee.expected for name, value in shown.items()}
+        sums = dict(zip(shown, added[len(parameters) :], strict=True))
+        seen = sums.pop(SEEN)
+        return {name: value / seen for name, value in sums.items()}
 
     def _sum(
         self, phase: Phase, parameters: Sequence[nn.Parameter], step: int
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The clipped gradients, and the losses, of the patients drawn among those of this process, each summed."""
+        """Sums over this process's patients: the clipped gradients of those drawn; the losses of all looked at."""
         total = [torch.zeros_like(parameter) for parameter in parameters]
         shown: dict[str, Tensor] = {}
         for patient, counts in self._drawn(step):
@@ -76,21 +81,20 @@ class PrivateTraining(Training):
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradient))).item()
             if counts and math.isfinite(norm):  # what is not finite would exceed any bound
                 torch._foreach_add_(total, gradient, alpha=min(1.0, self.guarantee.clip / max(norm, 1e-12)))
-            clipped = torch.tensor(float(norm > self.guarantee.clip), device=self.data.device)
-            for name, value in {**losses.shown, "clipped": clipped}.items():
-                weighted = value.detach() * counts
-                shown[name] = shown[name] + weighted if name in shown else weighted
+            one = torch.ones((), device=self.data.device)
+            for name, value in {**losses.shown, "clipped": one * (norm > self.guarantee.clip), SEEN: one}.items():
+                shown[name] = shown[name] + value.detach() if name in shown else value.detach()
         return total, shown
 
     def _drawn(self, step: int) -> Iterator[tuple[int, bool]]:
-        """Patients of ``step``, and whether they count: where nobody was drawn, one gives the names of the losses."""
+        """Patients of ``step``, and whether they count: where nobody was drawn, one is looked at for the losses."""
         n = len(self.patients)
         uniform = (
             os_uniform(n) if self.guarantee.secure else numpy_generator("dp-patients", self.data.seed, step).random(n)
         )
         drawn = np.flatnonzero(uniform < self.guarantee.sample_rate)
-        mine = drawn[drawn % self.team.size == self.team.rank]  # each patient belongs to one process of the team
-        yield from ((int(patient), True) for patient in mine) if len(mine) else ((0, False),)
+        mine = [patient for patient in drawn.tolist() if self.team.owns(patient)]
+        yield from ((patient, True) for patient in mine) if mine else ((0, False),)
 
     def _loss(self, phase: Phase, patient: int, step: int) -> Losses:
         """The loss of one patient alone, by draws of its own."""
