@@ -193,7 +193,7 @@ def test_every_file_is_either_used_or_in_the_quarantine(dicom_tree, scans, prepa
     found = {row.reason for row in cohort.quarantined}
     assert found == {
         "the pixel data are truncated or damaged", "not a scan: not a DICOM file", "a copy of an image that is read",
-        "the link leads out of the cohort's folder", "the table has no row for it",
+        "the link leads out of the folder", "the table has no row for it",
     }  # fmt: skip
     files = {path.name for path in root.iterdir()} - {"labels.csv"}
     stem = table_stem(scans.dicom_spec(), root)

@@ -16,7 +16,7 @@ from synthassay.generators.training.averages import (
     relative_width,
     weighted_sum,
 )
-from synthassay.generators.training.learner import follow, followed
+from synthassay.generators.training.learner import followed
 
 STEPS = 1024
 
@@ -55,7 +55,7 @@ def walked(every: int = STEPS) -> tuple[dict[Profile, dict[str, Tensor]], dict[f
     for step in range(1, STEPS + 1):
         live.walk(step)
         for width, average in averages.items():
-            follow(average.kept, average.live, average.decay(step))
+            average.follow(step)
             if step % every == 0:
                 snapshots[Profile(step, width)] = {k: v.clone() for k, v in average.kept.state_dict().items()}
     return snapshots, {width: average.kept for width, average in averages.items()}

@@ -1,0 +1,1 @@
+"""Each speed claim: its script and its committed output."""
