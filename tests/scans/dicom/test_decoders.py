@@ -2,7 +2,8 @@ import pytest
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000, ExplicitVRBigEndian, JPEGExtended12Bit, JPEGLosslessSV1, RLELossless
 
-from synthassay.scans.dicom.decoders import CANDIDATES, NO_DECODER, decoder_of, decoder_table
+from synthassay.scans.dicom import decoders
+from synthassay.scans.dicom.decoders import CANDIDATES, NO_DECODER, TWELVE_BITS, decoder_of, decoder_table
 from synthassay.scans.unreadable import Unreadable
 
 
@@ -21,9 +22,10 @@ def test_a_missing_decoder_is_named(monkeypatch):
     assert ("JPEG lossless", "", "") in decoder_table()
 
 
-def test_twelve_bits_of_jpeg_extended_are_not_given_to_decoders_of_eight(monkeypatch):
-    monkeypatch.setitem(CANDIDATES, JPEGExtended12Bit, ("gdcm", "pillow"))
-    assert decoder_of(JPEGExtended12Bit, 8) in ("gdcm", "pillow")
+def test_twelve_bits_of_jpeg_extended_have_decoders_of_their_own(monkeypatch):
+    assert decoder_of(JPEGExtended12Bit, 8) not in TWELVE_BITS
+    assert decoder_of(JPEGExtended12Bit, 12) in TWELVE_BITS
+    monkeypatch.setattr(decoders, "TWELVE_BITS", ())
     with pytest.raises(Unreadable, match="no decoder"):
         decoder_of(JPEGExtended12Bit, 12)
 

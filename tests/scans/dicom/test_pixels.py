@@ -22,7 +22,6 @@ from tests.scans.dicom_files import save_dicom, texture
 
 LIMITS = LimitSpec()
 WHEEL = Path(pydicom.__file__).parent / "data"
-EXTENDED_12_BITS = {"JPEG-lossy.dcm", "JPGExtended.dcm"}
 DAMAGED = {"MR_truncated.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "badVR.dcm"}
 
 
@@ -58,7 +57,7 @@ def test_every_file_of_pydicoms_wheel_is_read_as_pydicom_reads_it_or_refused_wit
         else:
             assert np.allclose(planes, stored / (2.0 ** (8 * stored.itemsize) - 1) * 255, atol=1e-4), path.name
     assert read_ones >= 100
-    assert {name for name, reason in refused.items() if "no decoder" in reason} == EXTENDED_12_BITS
+    assert not [name for name, reason in refused.items() if "no decoder" in reason]
     assert {name for name, reason in refused.items() if "damaged" in reason} == DAMAGED
 
 

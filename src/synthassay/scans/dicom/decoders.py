@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 
 from synthassay.scans.dicom.files import inflate
+from synthassay.scans.dicom.jpeg_turbo import SYNTAXES
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
@@ -35,7 +36,7 @@ DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")  # pydicom does not know it
 CANDIDATES: dict[UID, tuple[str, ...]] = {
     RLELossless: ("pylibjpeg", "pydicom"),
     JPEGBaseline8Bit: ("pillow", "gdcm", "pylibjpeg"),
-    JPEGExtended12Bit: ("pylibjpeg", "gdcm", "pillow"),
+    JPEGExtended12Bit: ("pylibjpeg", "gdcm", "pillow"),  # of 8 bits
     JPEGLossless: ("imagecodecs", "gdcm", "pylibjpeg"),
     JPEGLosslessSV1: ("imagecodecs", "gdcm", "pylibjpeg"),
     JPEGLSLossless: ("pyjpegls", "gdcm", "pylibjpeg"),
@@ -46,29 +47,33 @@ CANDIDATES: dict[UID, tuple[str, ...]] = {
     HTJ2KLosslessRPCL: ("pylibjpeg",),
     HTJ2K: ("pylibjpeg",),
 }
-EIGHT_BITS_ONLY = ("gdcm", "pillow")  # of JPEG Extended; pylibjpeg-libjpeg, which reads 12, is under the GPL
+TWELVE_BITS = ("imagecodecs", "pylibjpeg")  # of JPEG Extended
 PACKAGES = {"gdcm": "python-gdcm", "pylibjpeg": "pylibjpeg-libjpeg (GPL)"}  # where their name is another
 NO_DECODER = "no decoder for this compression is installed; `synthassay doctor` lists them"
 NOT_READ = "no decoder for this compression is known; save the file uncompressed"
 
-for _syntax in (JPEGLossless, JPEGLosslessSV1):
-    get_decoder(_syntax).add_plugin("imagecodecs", ("synthassay.scans.dicom.jpeg_lossless", "decode_frame"))
+for _syntax in SYNTAXES:
+    get_decoder(_syntax).add_plugin("imagecodecs", ("synthassay.scans.dicom.jpeg_turbo", "decode_frame"))
 
 
 def decoder_of(syntax: str, bits: int = 8) -> str:
     """The pydicom plugin for a transfer syntax, ``""`` for uncompressed ones. Raises :class:`Unreadable` for none."""
     uid = UID(syntax)
-    candidates = CANDIDATES.get(uid)
+    candidates = _candidates(uid, bits)
     if candidates is not None:
         installed = get_decoder(uid).available_plugins
         chosen = next((plugin for plugin in candidates if plugin in installed), None)
-        if chosen is None or (uid == JPEGExtended12Bit and bits > 8 and chosen in EIGHT_BITS_ONLY):
+        if chosen is None:
             raise Unreadable("TransferSyntaxUID", uid.name, NO_DECODER)
         return chosen
     if uid.is_transfer_syntax and not uid.is_private and not uid.is_encapsulated:
         return ""
     known = uid.is_transfer_syntax and not uid.is_private
     raise Unreadable("TransferSyntaxUID", uid.name if known else "unknown", NOT_READ)
+
+
+def _candidates(uid: UID, bits: int) -> tuple[str, ...] | None:
+    return TWELVE_BITS if uid == JPEGExtended12Bit and bits > 8 else CANDIDATES.get(uid)
 
 
 def decoder_table() -> list[tuple[str, str, str]]:
@@ -86,7 +91,7 @@ def decoder_table() -> list[tuple[str, str, str]]:
             chosen = decoder_of(syntax, bits) or "zlib"
         except Unreadable:
             chosen = ""
-        needed = [p for p in CANDIDATES.get(syntax, ()) if bits != 12 or p not in EIGHT_BITS_ONLY]
+        needed = _candidates(syntax, bits) or ()
         rows.append((name, chosen, " or ".join(PACKAGES.get(plugin, plugin) for plugin in needed)))
     return rows
 

@@ -80,3 +80,9 @@ def test_a_frame_that_is_not_as_the_header_says_is_refused(rows, columns, bits):
     dataset.BitsStored, dataset.HighBit = bits, bits - 1
     with pytest.raises(Unreadable, match="truncated or damaged"):
         read_planes(content_of(dataset), LimitSpec())
+
+
+def test_extended_jpeg_of_12_bits_has_the_values_that_other_decoders_were_seen_to_give() -> None:
+    (plane,) = read_planes(content_of(dcmread(get_testdata_file("JPEG-lossy.dcm"))), LimitSpec())
+    assert plane.values.shape == (1024, 256)
+    assert (plane.values[420, 140], plane.values[230, 120]) == (244, 95)  # as pydicom's own tests hold them
