@@ -31,6 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from scipy import stats
+
+import synthassay.metrics
 from benchmarks.coverage_designs import (
     BETWEEN_KINDS,
     BETWEEN_PATIENTS,
@@ -45,9 +48,6 @@ from benchmarks.coverage_designs import (
     SPEC,
     Row,
 )
-from scipy import stats
-
-import synthassay.metrics
 from synthassay.metrics.intervals import CONFIDENCE
 from synthassay.metrics.measured_coverage import BAND
 
