@@ -21,10 +21,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(READY)
 
-demo: $(READY) ## run the whole line on the digital phantom and print the report's path (about 5 minutes on two cores)
+demo: $(READY) ## run the whole line on the digital phantom and print the report's path (about 6 minutes on two cores)
 	@$(BIN)/synthassay run experiment=phantom_demo out=runs/demo
 
-test: $(READY) ## run the test suite (about 9 minutes on two cores)
+test: $(READY) ## run the test suite (about 12 minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not gpu'
 
 test-gpu: $(READY) ## run the tests that need a CUDA GPU
