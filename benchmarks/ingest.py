@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -311,6 +312,7 @@ def loader(folder: Path, size: int, count: int) -> str:
     """Random batches of 64 from the store's memory map, and from the training loader."""
     import torch  # not in the workers, which import this file
 
+    from synthassay.generators.conditioning.condition import Vocabulary
     from synthassay.generators.training.data import TrainingData
     from synthassay.generators.training.scaling import Standardiser
 
@@ -318,15 +320,18 @@ def loader(folder: Path, size: int, count: int) -> str:
     path = folder / f"{size}.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (count, 1, size, size), dtype=np.uint8))
     stored = np.load(path, mmap_mode="r")
-    classes, cpu = torch.zeros(count, dtype=torch.int64), torch.device("cpu")
-    data = TrainingData(torch.from_numpy(np.array(stored)), classes, 255, Standardiser((0.4,), (0.3,)), 0, cpu)
+    codes, values = torch.ones(count, 1, dtype=torch.int64), torch.zeros(count, 0)
+    data = TrainingData(
+        torch.from_numpy(np.array(stored)), codes, values, None, Vocabulary(("label",), (("0",),)), 255,
+        Standardiser((0.4,), (0.3,)), 0, torch.device("cpu"),
+    )  # fmt: skip
     steps = count // 64
-    assert np.array_equal(data.stored(1, 64)[0].numpy(), stored[data.rows(1, 64)])
+    assert np.array_equal(data.stored(torch.from_numpy(data.rows(1, 64))).numpy(), stored[data.rows(1, 64)])
     rows = [data.rows(step, 64) for step in range(steps)]
     tasks = {
         "map": spent_on(lambda step: stored[rows[step]], steps),
-        "stored": spent_on(lambda step: data.stored(step, 64), steps),
-        "standardised": spent_on(lambda step: data.batch(step, 64), steps),
+        "stored": spent_on(lambda step: data.stored(torch.from_numpy(data.rows(step, 64))), steps),
+        "standardised": spent_on(lambda step: data.batch(data.rows(step, 64)), steps),
     }
     _, processor = measured(tasks)
     speeds = [f"{64 * steps / min(times):,.0f}" for times in processor]
@@ -377,7 +382,9 @@ def main() -> None:
     introduce()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pooled(by_us, scans(dicom_files(folder, "raw", 1)))()  # the server of the workers starts
+        get_context("forkserver").set_forkserver_preload(["synthassay.cohorts.reading"])  # as a cohort's pool has it
+        forkserver.ensure_running()
+        pooled(by_us, scans(dicom_files(folder, "raw", 1)))()
         (folder / "raw" / "0000.dcm").unlink()
         (folder / "raw").rmdir()
         table("Decoding, 512 × 512 images of 16 bits",
