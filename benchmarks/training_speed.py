@@ -35,7 +35,8 @@ from synthassay.generators.ddpm import DdpmFamily
 from synthassay.generators.devices import place, tuned
 from synthassay.generators.diffusion.family import DiffusionLearner
 from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, DdpmSpec
-from synthassay.generators.specs import TrainingSpec, UNetSpec
+from synthassay.generators.networks.specs import UNetSpec
+from synthassay.generators.specs import TrainingSpec
 from synthassay.generators.training.checkpoint import Checkpoint, LossTable
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.loop import Pace, Training

@@ -8,8 +8,8 @@ from torch import Tensor
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.diffusion.family_specs import EdmNoiseSpec
 from synthassay.generators.diffusion.objectives import Edm, loss_weight, preconditioning
+from synthassay.generators.networks.specs import UNetSpec
 from synthassay.generators.networks.unet import UNet
-from synthassay.generators.specs import UNetSpec
 from synthassay.generators.training.scaling import SIGMA_DATA
 
 SIGMA = torch.tensor([0.002, 0.1, 0.5, 3.0, 80.0], dtype=torch.float64)

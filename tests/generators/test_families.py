@@ -24,14 +24,8 @@ from synthassay.generators.family import Family
 from synthassay.generators.flow import FlowFamily
 from synthassay.generators.gan.family import GanFamily
 from synthassay.generators.gan.specs import GanSpec, R3GanNetworkSpec
-from synthassay.generators.networks.specs import MagnitudePreservingSpec
-from synthassay.generators.specs import (
-    GeneratorSpec,
-    TrainingSpec,
-    UNetSpec,
-    VaeNetworkSpec,
-    VaeSpec,
-)
+from synthassay.generators.networks.specs import MagnitudePreservingSpec, UNetSpec
+from synthassay.generators.specs import GeneratorSpec, TrainingSpec, VaeNetworkSpec, VaeSpec
 from synthassay.generators.training.checkpoint import read_tensors
 from synthassay.generators.training.loop import Pace
 from synthassay.generators.vae import VaeFamily

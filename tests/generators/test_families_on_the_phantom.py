@@ -18,8 +18,8 @@ from synthassay.generators.diffusion.family_specs import DdpmNoiseSpec, DdpmSpec
 from synthassay.generators.diffusion.specs import FLOW_SAMPLING, SamplingSpec
 from synthassay.generators.gan.specs import GanSpec, R3GanNetworkSpec
 from synthassay.generators.latent.specs import AutoencoderSpec, LatentFlowSpec
-from synthassay.generators.networks.specs import MagnitudePreservingSpec
-from synthassay.generators.specs import GeneratorSpec, TrainingSpec, UNetSpec, VaeNetworkSpec, VaeSpec
+from synthassay.generators.networks.specs import MagnitudePreservingSpec, UNetSpec
+from synthassay.generators.specs import GeneratorSpec, TrainingSpec, VaeNetworkSpec, VaeSpec
 from synthassay.metrics.frechet import FrechetDistance, frechet_distance
 from synthassay.records import ImageSet, SilentProgress
 from synthassay.specs import Resources

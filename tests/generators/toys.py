@@ -5,7 +5,8 @@ import numpy as np
 from synthassay.generators.diffusion.family_specs import DiffusionSpec, EdmSpec, FlowSpec
 from synthassay.generators.diffusion.specs import FLOW_SAMPLING, SamplingSpec
 from synthassay.generators.latent.specs import AutoencoderSpec, LatentEdmSpec, LatentFlowSpec
-from synthassay.generators.specs import TrainingSpec, UNetSpec
+from synthassay.generators.networks.specs import UNetSpec
+from synthassay.generators.specs import TrainingSpec
 from synthassay.records import ImageSet
 
 SPECS: dict[str, type[DiffusionSpec]] = {

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from synthassay.generators.networks.specs import UNetSpec
 from synthassay.generators.overfit import few_images
 from synthassay.generators.overfit_specs import OverfitSpec
-from synthassay.generators.specs import TrainingSpec, UNetSpec
+from synthassay.generators.specs import TrainingSpec
 from synthassay.privacy.detector import calibrate
 from synthassay.privacy.memorisation import assess
 from synthassay.privacy.spaces import pixel_space

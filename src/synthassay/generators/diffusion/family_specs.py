@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from synthassay.generators.diffusion.specs import DDPM_SAMPLING, FLOW_SAMPLING, SamplingSpec
-from synthassay.generators.networks.specs import MagnitudePreservingSpec
-from synthassay.generators.specs import Compile, GeneratorSpec, Name, TrainingSpec, UNetSpec
+from synthassay.generators.networks.specs import MagnitudePreservingSpec, UNetSpec
+from synthassay.generators.specs import Compile, GeneratorSpec, Name, TrainingSpec
 from synthassay.specs import Spec
 
 if TYPE_CHECKING:

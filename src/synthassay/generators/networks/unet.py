@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.conditioning.embedding import Embedder
 from synthassay.generators.networks.folding import fold, unfold
-from synthassay.generators.specs import UNetSpec
+from synthassay.generators.networks.specs import UNetSpec
 
 
 class UNet(nn.Module):
