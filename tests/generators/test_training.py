@@ -20,7 +20,8 @@ from synthassay.generators.training.checkpoint import (
 )
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.learner import Average, ema_decay
-from synthassay.generators.training.loop import Pace, laid_out, learning_rate, step_generator
+from synthassay.generators.training.loop import Pace, laid_out, step_generator
+from synthassay.generators.training.rates import learning_rate
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet
 

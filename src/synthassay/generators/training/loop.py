@@ -26,7 +26,7 @@ from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.divergence import PATIENCE, windows_above
 from synthassay.generators.training.learner import Draws, Learner, Losses, Phase, average_name
 from synthassay.generators.training.micro import MicroBatches, no_room
-from synthassay.generators.training.rates import inverse_square_root
+from synthassay.generators.training.rates import learning_rate
 from synthassay.records import Progress
 from synthassay.seeding import derive_seed
 from synthassay.stopping import stop_requests
@@ -76,9 +76,11 @@ class Training:
     team: Team = field(default_factory=current_team)
     micro: MicroBatches = field(init=False)
     parameters: dict[str, list[nn.Parameter]] = field(init=False)  # that learn, by module
+    kept_after: frozenset[int] = field(init=False)  # steps whose averages are kept to choose from
 
     def __post_init__(self) -> None:
         self.micro = MicroBatches(self.name)
+        self.kept_after = frozenset(snapshot_steps(self.spec))
         self.parameters = {
             name: [p for p in self.learner.modules[name].parameters() if p.requires_grad]
             for name in self.learner.optimisers
@@ -118,7 +120,7 @@ class Training:
             raise no_room(self.name) from error
         state.step += 1
         self.progress.advance()
-        if state.step in snapshot_steps(self.spec):
+        if state.step in self.kept_after:
             self._write_snapshots(state.step)
         if state.step % self.spec.log_every == 0 or state.step == self.spec.steps:
             self._close_window(state)
@@ -223,22 +225,6 @@ def snapshot_steps(spec: TrainingSpec) -> list[int]:
 def snapshot_name(step: int, k: int = 0) -> str:
     """Where average ``k`` after ``step`` lies in a training's folder."""
     return f"{SNAPSHOTS}/{step:08d}.{average_name(k)}.safetensors"
-
-
-def learning_rate(spec: TrainingSpec, step: int) -> float:
-    """The rate at ``step`` (from 0): a linear warm-up, then constant, or falling.
-
-    ``cosine`` reaches 0 after the last step; ``inverse-sqrt`` is EDM2's, see
-    :func:`~synthassay.generators.training.rates.inverse_square_root`.
-    """
-    if spec.schedule == "inverse-sqrt":
-        return inverse_square_root(
-            spec.learning_rate, step, constant_steps=spec.constant_steps, warmup_steps=spec.warmup_steps
-        )
-    warm = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
-    if spec.schedule == "constant":
-        return spec.learning_rate * warm
-    return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / spec.steps))
 
 
 def laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:

@@ -56,8 +56,7 @@ class PrivateTraining(Training):
         It and the losses are means over the patients looked at, and not private.
         """
         (phase,) = self.learner.phases(step)
-        module = self.learner.modules[phase.module]
-        parameters = [p for p in module.parameters() if p.requires_grad]
+        parameters = self.parameters[phase.module]
         total, shown = self._sum(phase, parameters, step)
         if self.team.rank == 0:  # once for the whole team
             torch._foreach_add_(total, self._noise(parameters, step))
