@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,16 @@ def initial_card(folder: Path) -> dict[str, Any]:
 def initial_digest(folder: Path) -> str:
     """sha256 (hex) of the weights in ``folder`` and of their card."""
     initial_card(folder)
+    paths = (folder / MODEL, folder / MODEL_CARD)
+    return _digest(paths, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
+
+
+@lru_cache(maxsize=16)
+def _digest(paths: tuple[Path, ...], _seen: tuple[tuple[int, int], ...]) -> str:
+    """Of files as they were seen last: every key of a run asks for it, and weights are large."""
     found = hashlib.sha256()
-    for name in (MODEL, MODEL_CARD):
-        found.update((folder / name).read_bytes())
+    for path in paths:
+        found.update(path.read_bytes())
     return found.hexdigest()
 
 
