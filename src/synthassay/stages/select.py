@@ -52,7 +52,7 @@ def select(
             [Job(keys[spec.name], choose_snapshot, (spec, trained[spec.name], train, reference)) for spec in absent],
         )
         for spec in open_:
-            found[spec.name] = choose_snapshot(context, spec, trained[spec.name], train, reference)
+            found[spec.name] = _choose(context, spec, trained[spec.name], train, reference, encoder)
     return found
 
 
@@ -113,12 +113,23 @@ def _asked(spec: GeneratorSpec) -> GeneratorSpec:
 def choose_snapshot(
     context: RunContext, spec: GeneratorSpec, trained: StageOutput, train: ImageSet, reference: ImageSet
 ) -> Selection:
+    """The snapshot of ``trained`` that is nearest to ``reference``, in a process of its own."""
+    return _choose(context, spec, trained, train, reference, _encoder(context, train))
+
+
+def _choose(
+    context: RunContext,
+    spec: GeneratorSpec,
+    trained: StageOutput,
+    train: ImageSet,
+    reference: ImageSet,
+    encoder: "Encoder",
+) -> Selection:
     """The snapshot of ``trained`` that is nearest to ``reference``, images of validation patients.
 
     What was drawn and encoded on the way is in the store, where a run that was killed takes it up again.
     """
     quiet = replace(context, stages=[])  # the steps on the way are part of this stage
-    encoder = _encoder(context, train)
 
     def build(workdir: Path) -> None:
         steps = spec.build().snapshots(trained.path)
