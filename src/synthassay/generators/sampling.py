@@ -21,14 +21,7 @@ Draw = Callable[[Noise, Condition], Tensor]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Room:
-    """How many rows a GPU's memory has room for, as far as it was found out."""
-
-    rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class BatchSampler:
     """A :class:`~synthassay.generators.protocol.Sampler` around ``draw(noise, condition) -> standardised images``.
 
@@ -45,10 +38,10 @@ class BatchSampler:
     image_shape: tuple[int, ...]
     batch_size: int
     device: torch.device
-    room: Room = field(init=False)
+    room: int = field(init=False)  # rows that the memory holds, as far as it was found out
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "room", Room(self.batch_size))
+        self.room = self.batch_size
 
     def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:
         """See :meth:`~synthassay.generators.protocol.Sampler.sample`."""
@@ -63,17 +56,17 @@ class BatchSampler:
     def _fitting(self, seeds: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:
         """One batch, in as many parts as there is room for."""
         while True:
-            parts = np.array_split(np.arange(len(seeds)), -(-len(seeds) // self.room.rows))
+            parts = np.array_split(np.arange(len(seeds)), -(-len(seeds) // self.room))
             try:
                 return np.concatenate([self._batch(seeds[part], _taken(columns, part)) for part in parts])
             except torch.OutOfMemoryError as error:
-                if self.room.rows == 1:
+                if self.room == 1:
                     raise UserError("the GPU's memory does not hold the sampling of a single image.\n"
                                     "Free some of it, or choose resources.device=cpu.") from error  # fmt: skip
-            self.room.rows = (self.room.rows + 1) // 2
+            self.room = (self.room + 1) // 2
             torch.cuda.empty_cache()
             logger.warning("the GPU's memory does not hold %d images when sampling; they are drawn %d at a time, with "
-                           "the same result to rounding", self.batch_size, self.room.rows)  # fmt: skip
+                           "the same result to rounding", self.batch_size, self.room)  # fmt: skip
 
     @torch.inference_mode()
     def _batch(self, seeds: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:

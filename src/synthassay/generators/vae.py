@@ -71,7 +71,7 @@ class ConditionalVae(VarAutoEncoder):
 
     def posterior(self, images: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         """``images`` ``[b, c, *s]`` → mean and log-variance ``[b, latent_size]``."""
-        folded = fold(torch.cat([images, condition.masks], 1) if self.see_mask else images, self.patch)
+        folded = fold(torch.cat([images, condition.masks], 1) if self.see_mask is not None else images, self.patch)
         planes = self._vector(condition).view(len(images), -1, *[1] * (images.ndim - 2))
         seen = torch.cat([folded, planes.expand(-1, -1, *folded.shape[2:])], 1)
         mean, log_variance = self.encode_forward(seen)
