@@ -1,7 +1,6 @@
 """Every family, trained for seconds on the phantom: better than noise, and it draws what the label says."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from synthassay.metrics.frechet import FrechetDistance, frechet_distance
 from synthassay.records import ImageSet, SilentProgress
 from synthassay.specs import Resources
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Resources(device="cpu")
 SIZE, PATIENTS, SAMPLED = 32, 400, 200
 CELLS = 5  # the Fréchet distance is that of means over 5×5 cells: fewer numbers than images, so that it has an error
@@ -79,15 +79,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
         name="phantom", origin="real", pixels=pixels, ids=ids, patients=ids,
         labels=truth.lesion.to_numpy().astype(np.int64), label_names=("no lesion", "lesion"),
     )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def cells(images: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,14 +248,6 @@ def test_the_operating_system_draws_uniform_and_normal_numbers() -> None:
 def test_rows_are_grouped_by_patient() -> None:
     groups = rows_by_patient(np.array(["b", "a", "b", "c"]))
     assert [group.tolist() for group in groups] == [[1], [0, 2], [3]]
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tiny(**changes: object) -> VaeSpec:

@@ -7,8 +7,10 @@ import pytest
 
 from synthassay.generators.specs import TrainingSpec, VaeNetworkSpec, VaeSpec
 from synthassay.records import SilentProgress
-from tests.generators.test_families import CPU, one_thread  # noqa: F401 - a fixture for all tests here
+from tests.generators.families import CPU
 from tests.generators.toys import tiny_spec, toy_volumes
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spec_of(kind: str, **training: object) -> object:

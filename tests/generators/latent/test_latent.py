@@ -19,8 +19,10 @@ from synthassay.generators.latent.specs import AutoencoderSpec, LatentEdmSpec
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.training.loop import Pace
 from synthassay.records import ImageSet, SilentProgress
-from tests.generators.test_families import CPU, StopAt, one_thread  # noqa: F401 - a fixture for all tests here
+from tests.generators.families import CPU, StopAt
 from tests.generators.toys import tiny_spec, toy_volumes
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDES = {"latent_edm": (16, 16), "latent_flow": (8, 16, 16)}
 KINDS = tuple(SIDES)

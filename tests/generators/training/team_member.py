@@ -19,7 +19,7 @@ from synthassay.stopping import Stopped
 from synthassay.team import Team, current_team
 
 # By its path: an installed package may be called tests too.
-found = importlib.util.spec_from_file_location("families", Path(__file__).parents[1] / "test_families.py")
+found = importlib.util.spec_from_file_location("families", Path(__file__).parents[1] / "families.py")
 families = importlib.util.module_from_spec(found)
 found.loader.exec_module(families)
 

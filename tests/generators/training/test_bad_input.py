@@ -9,7 +9,7 @@ import pytest
 from synthassay.errors import UserError
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.records import ImageSet, SilentProgress
-from tests.generators.test_families import CPU, FAMILIES, family, fit, tiny, toy_images
+from tests.generators.families import CPU, FAMILIES, family, fit, tiny, toy_images
 
 
 def constant(images: ImageSet) -> ImageSet:

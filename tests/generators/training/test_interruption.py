@@ -13,7 +13,7 @@ from synthassay.generators.training.divergence import PATIENCE, windows_above
 from synthassay.records import SilentProgress
 from synthassay.specs import Resources
 from synthassay.stopping import Stopped
-from tests.generators.test_families import family, fit, tiny, toy_images
+from tests.generators.families import family, fit, tiny, toy_images
 
 FILES = ("model.safetensors", "losses.csv", "checkpoint.safetensors")
 

@@ -15,7 +15,7 @@ from synthassay.generators.training.learner import Losses
 from synthassay.generators.training.micro import MicroBatches
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import SilentProgress
-from tests.generators.test_families import CPU, family, fit, tiny, toy_images
+from tests.generators.families import CPU, family, fit, tiny, toy_images
 
 ROWS = 10
 

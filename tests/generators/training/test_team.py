@@ -11,7 +11,7 @@ import torch
 
 from synthassay.generators.training.checkpoint import read_tensors
 from synthassay.team import ALONE, Team, apart, current_team
-from tests.generators.test_families import fit, tiny
+from tests.generators.families import fit, tiny
 
 MEMBER = Path(__file__).with_name("team_member.py")
 
