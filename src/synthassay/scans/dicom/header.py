@@ -5,26 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthassay.scans.dicom import groups, slices
 from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
 from synthassay.scans.dicom.files import guarded, open_header
 from synthassay.scans.dicom.slices import SliceFacts, slice_facts
 from synthassay.scans.limits import LimitSpec, check_frames, check_values
 from synthassay.scans.text import age_of, clean, date_of, sex_of
 from synthassay.scans.unreadable import Unreadable
-
-KEYWORDS = (
-    "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
-    "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality",
-    "ImageType", "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality",
-    "InstitutionName", "StationName", "Manufacturer",
-    "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength", "KVP", "ConvolutionKernel", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt", "EchoNumbers", "EchoTime",
-    "DiffusionBValue", "TemporalPositionIdentifier", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
-    "SpecificCharacterSet", *groups.KEYWORDS,
-)  # fmt: skip
-
 
 OVERLAYS = tuple(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
 
@@ -86,8 +72,7 @@ class DicomHeader:
 
 def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
     """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
-    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *OVERLAYS, *slices.TAGS, *extra_keywords])))
-    return header_of(dataset, limits, extra_keywords)
+    return header_of(open_header(path, limits), limits, extra_keywords)
 
 
 def header_of(dataset: Any, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
