@@ -9,7 +9,7 @@ masks say whether the rows that a line names are whole, also after a loss of pow
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
@@ -24,6 +24,7 @@ from synthassay.scans.findings import Finding
 
 Part = Literal["pixels", "masks"]
 FILES: dict[Part, tuple[str, type[np.generic]]] = {"pixels": ("f32", np.float32), "masks": ("u8", np.uint8)}
+PLANE = tuple(one.name for one in fields(Plane))
 JOURNAL, KEY = "journal.jsonl", "reading.key"
 BLOCK, BLOCK_BYTES = 256, 1 << 28  # at most so many images are in memory at once when they are read again
 
@@ -130,8 +131,8 @@ class Journal:
 def facts_of(images: FileImages, where: tuple[int, int]) -> dict[str, Any]:
     """What the journal keeps of a file that was read; its pixels lie at ``where`` (file, row)."""
     chunk, row = where
-    return {"sha256": images.sha256, "chunk": chunk, "row": row, "planes": [asdict(plane) for plane in images.planes],
-            "carried": sorted(images.carried)}  # fmt: skip
+    planes = [{name: getattr(plane, name) for name in PLANE} for plane in images.planes]
+    return {"sha256": images.sha256, "chunk": chunk, "row": row, "planes": planes, "carried": sorted(images.carried)}
 
 
 def _line(answer: dict[str, Any]) -> bytes:
