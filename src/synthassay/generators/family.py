@@ -16,7 +16,7 @@ from synthassay.generators.devices import place, torch_device
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.sampling import BatchSampler, Draw
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec
-from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
+from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, write_card
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.initial import initial_card, start_from
 from synthassay.generators.training.learner import Learner
@@ -25,6 +25,7 @@ from synthassay.generators.training.private import PrivateTraining
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources, digest_of
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 PRIVACY = "privacy"  # in the card: what a private training promises
 Shape = tuple[int, ...]  # (c, h, w), of volumes (c, d, h, w)
@@ -186,7 +187,7 @@ class Family(ABC):
             "fingerprint": fingerprint,
             **facts,
         }
-        write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        write_card(workdir, card)
 
     def _read_card(self, workdir: Path) -> dict[str, Any]:
         path = workdir / MODEL_CARD

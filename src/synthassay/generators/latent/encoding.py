@@ -11,10 +11,10 @@ from synthassay.errors import UserError
 from synthassay.generators.devices import autocast
 from synthassay.generators.latent.autoencoder import Autoencoder
 from synthassay.generators.specs import Precision
-from synthassay.generators.training.checkpoint import read_tensors, write_tensors
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.team import current_team
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 LATENTS = ".latents.safetensors"  # begins with a dot: the store drops it, since latents are images of patients
 _BLOCK = 16  # images encoded at once; fixed, since rounding may depend on it

@@ -17,11 +17,12 @@ from synthassay.generators.latent.autoencoder import Autoencoder, AutoencoderLea
 from synthassay.generators.latent.encoding import encoded
 from synthassay.generators.latent.specs import LatentSpec
 from synthassay.generators.sampling import Draw, Noise
-from synthassay.generators.training.checkpoint import MODEL, read_tensors, write_tensors
+from synthassay.generators.training.checkpoint import MODEL
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.loop import Pace, Training
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import Progress
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 AUTOENCODER = "autoencoder"  # folder of the first training within that of the second
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
-from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors
+from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD
 from synthassay.generators.training.learner import Learner
+from synthassay.tensorfiles import read_tensors
 
 logger = logging.getLogger(__name__)
 _COLUMN = re.compile(r"(.*embedder\.)(named|measured)\.(\d+)\.weight")  # of conditioning.embedding.Embedder
