@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
 from synthassay.generators.devices import place, torch_device
+from synthassay.generators.memory import memory_of
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.sampling import BatchSampler, Draw
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec
@@ -152,8 +153,10 @@ class Family(ABC):
             vocabulary=vocabulary,
             standardiser=standardiser,
             image_shape=shape,
-            batch_size=self.spec.sample_batch,
+            rows=self.spec.sample_batch,
             device=device,
+            memory=memory_of(device),
+            most=resources.sampling_rows,
         )
 
     def snapshots(self, workdir: Path) -> tuple[int, ...]:
