@@ -25,6 +25,7 @@ PREVIOUS = "checkpoint-before.safetensors"  # the one before it, for when it tur
 SNAPSHOTS = "snapshots"
 MODEL = "model.safetensors"
 MODEL_CARD = "model.json"
+AUTOENCODER = "autoencoder"  # folder of the first training of a latent family, within that of the second
 LOSSES = "losses.csv"
 
 logger = logging.getLogger(__name__)
