@@ -13,13 +13,13 @@ from pydicom.uid import RLELossless
 
 try:
     import imagecodecs
-    from rle import decode_pixel_data
+    from rle.utils import decode_pixel_data
 except ImportError:  # pydicom asks for :func:`is_available`
     imagecodecs = None  # type: ignore[assignment]
 
 SYNTAXES = (RLELossless,)
 DECODER_DEPENDENCIES = {RLELossless: ("imagecodecs>=2024.12.30", "pylibjpeg-rle>=2.0")}
-HEADER = 64  # bytes: how many segments there are, and where the most that can be (15) begin
+HEADER, MOST = 64, 15  # bytes, which say how many segments there are and where each begins; segments
 
 
 def is_available(uid: str) -> bool:
@@ -32,9 +32,8 @@ def decode_frame(src: bytes, runner: Any) -> NDArray[Any] | bytearray:
 
     Raises pylibjpeg-rle's ``ValueError`` for a frame that is damaged or is not as the header says.
     """
-    frame = _decoded(src, runner.rows * runner.columns, runner.samples_per_pixel, runner.bits_allocated)
-    if frame is None:
-        frame = decode_pixel_data(src, version=2, **runner.options)
+    quick = _decoded(src, runner.rows * runner.columns, runner.samples_per_pixel, runner.bits_allocated)
+    frame = decode_pixel_data(src, version=2, **runner.options) if quick is None else quick
     runner.set_option("planar_configuration", 1)
     return frame
 
@@ -43,7 +42,9 @@ def _decoded(src: bytes, pixels: int, samples: int, bits: int) -> NDArray[Any] |
     """``[samples, pixels]``; None for a frame that is in any way odd. Each byte of a value has a segment."""
     count = samples * bits // 8
     places = unpack("<16I", src[:HEADER]) if len(src) > HEADER else (0,)
-    if bits not in (8, 16, 32) or places[0] != count or places[1] != HEADER or any(places[count + 1 :]):
+    if bits not in (8, 16, 32) or count > MOST or places[0] != count:
+        return None
+    if places[1] != HEADER or any(places[count + 1 :]):
         return None
     ends = (*places[2 : count + 1], len(src))
     planes = np.empty((samples, bits // 8, pixels), np.uint8)
@@ -60,6 +61,6 @@ def _decoded(src: bytes, pixels: int, samples: int, bits: int) -> NDArray[Any] |
 def _fills(plane: NDArray[np.uint8], segment: bytes) -> bool:
     """Decodes a segment into ``plane``, which it should fill with its last run."""
     try:
-        return bool(segment) and len(imagecodecs.packbits_decode(segment, out=plane)) == len(plane)
+        return bool(segment) and len(imagecodecs.packbits_decode(segment, out=plane.data)) == len(plane)
     except imagecodecs.PackbitsError:
         return False
