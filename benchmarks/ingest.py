@@ -367,7 +367,8 @@ def introduce() -> None:
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("pydicom", "pylibjpeg-openjpeg", "pyjpegls",
                          "python-gdcm", "imagecodecs", "nibabel", "isal", "numpy", "torch"))  # fmt: skip
-    print(f"# Reading beside pydicom and nibabel\n\n`{' '.join(['python benchmarks/ingest.py', *map(os.path.basename, sys.argv[1:])])}` at "
+    arguments = map(os.path.basename, sys.argv[1:])
+    print(f"# Reading beside pydicom and nibabel\n\n`{' '.join(['python benchmarks/ingest.py', *arguments])}` at "
           f"revision {revision.stdout.strip()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
           f"load {os.getloadavg()[0]:.1f} at the start, Python {platform.python_version()}, {packages}.\n"
           f"{WORKERS} processes of ours; {options.rounds} rounds.")  # fmt: skip
