@@ -1,4 +1,4 @@
-"""The dataset that :func:`pydicom.dcmread` gives, in a third of its time where the file is plain.
+"""The dataset that :func:`pydicom.dcmread` gives, in half of its time where the file is plain.
 
 pydicom makes a dozen calls for each element, of which a header has hundreds. Here the plain ones, nearly all, are cut
 out of the bytes at once. From the first other element on pydicom reads, and it reads all of a file that begins oddly.
