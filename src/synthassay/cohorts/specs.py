@@ -142,9 +142,10 @@ class SplitSpec(Spec):
 class DuplicateSpec(Spec):
     """What happens to images of one patient that stand under another patient's id as well.
 
-    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones, also mirrored ones, are close by perceptual
-    hash and by correlation. ``error`` stops where such a pair would stand in two splits; ``merge`` counts their
-    patients as one; ``drop`` keeps the first image; ``report`` says so and goes on.
+    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones are close by perceptual hash and by correlation,
+    or agree when they are laid on each other: also mirrored, turned, shifted and cropped ones. ``error`` stops where
+    such a pair would stand in two splits; ``merge`` counts their patients as one; ``drop`` keeps the first image;
+    ``report`` says so and goes on.
     """
 
     kind: Literal["duplicates"] = "duplicates"

@@ -128,10 +128,23 @@ def test_near_doubles_are_reported_and_stop_only_where_asked(tree):
     assert len(near) == 1
     assert "of the pairs stand in two splits" in near[0]
     kinds = pairs_of(root, spec(exact="drop")).query("kind == 'near'")
-    assert sorted(kinds["mirror"]) == ["", "left-right"], "one changed image, one mirrored and changed"
+    assert sorted(kinds["change"]) == ["", "mirrored left-right"], "one changed image, one mirrored and changed"
     assert (kinds["correlation"] > 0.99).all()
     with pytest.raises(UserError, match=r"nearly equal .*\n.*\n.*duplicates.near=merge"):
         prepared(root, spec(exact="drop", near="error"))
+
+
+def test_turned_and_shifted_doubles_stop_or_merge_where_asked(tree):
+    original = np.pad(picture(0)[6:-6, 6:-6], 6)
+    planted = {f"{n:02d}.png": np.roll(np.rot90(original), (n % 5 - 2, n % 7 - 3), (0, 1)) for n in range(2, 23, 2)}
+    root = tree({"00.png": original} | planted)
+    with pytest.raises(UserError, match="nearly equal but stand under two patients, in two splits"):
+        prepared(root, spec(near="error"))
+    cohort = prepared(root, spec(near="merge"))
+    assert len(set(cohort.images.patients.tolist())) == PATIENTS - len(planted)
+    (table,) = [table for table in cohort.tables if table.title == "Images under two patients"]
+    assert "nearly equal, turned by a quarter and shifted or cropped" in [row[0] for row in table.rows]
+    assert "shifted ones, laid on each other" in table.note
 
 
 def test_images_that_are_merely_alike_are_no_doubles(tree):
