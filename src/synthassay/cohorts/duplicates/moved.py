@@ -1,12 +1,23 @@
 """Copies that were shifted, cropped or given a margin, and mirrored or turned with that or not.
 
 The images nearest to each by the amplitudes of their low frequencies, which hardly change when content moves, are laid
-on it and compared by their pixels. Time grows by little more than in proportion to the number of images, at most twelve
-of which each is compared with; memory holds 3 kB of each image.
+on it and compared by their pixels. Each image is compared with at most twelve, so time grows nearly in proportion to
+their number (about 5 ms of one core for each); memory holds 3 kB of each.
 
-Of 2,608 brain slices of 76 patients, 5,622 dermoscopies of 3,247 lesions and 5,666 sagittal slices of 158 brains, all
-different, no two slices are reported, and of the dermoscopies four pairs, which are photographs of one lesion under two
-ids. Of copies that were encoded as JPEG again (quality 60) FIGURES
+Share of copies found at 64 x 64 pixels, of 200 for each number, encoded as JPEG of quality 60, under all eight turns:
+
+==============================  ==========  ============  ============  ==========
+patients, images                shift 3 px  margin 3 px   margin 6 px   crop 3 px
+==============================  ==========  ============  ============  ==========
+76, 2,608 brain slices (FLAIR)  0.89        0.86          0.81          0.86
+3,247 lesions, 5,622 pictures   0.86        0.86          0.86          0.82
+158, 5,666 hippocampus slices   1.00        1.00          1.00          1.00
+==============================  ==========  ============  ============  ==========
+
+Among these images themselves two pairs are found, of dermoscopies that show one lesion under two ids, and none in 554
+of 380 patients of the phantom; of the 1,000 copies of brain slices three were also paired with another patient's. What
+is missed has few details: the top of a head, a spot on even skin. Bright margins, and crops of a tenth of each side, are
+mostly missed too. Chest radiographs were not at hand.
 """
 
 from collections.abc import Iterator
