@@ -70,6 +70,12 @@ def test_independent_images_and_copies_of_ones_own_are_no_doubles():
     assert found(originals, np.zeros(PICTURES, np.int64)) == []
 
 
+def test_images_among_their_own_kind_only_have_no_doubles():
+    many = np.concatenate([np.roll(image, 0, 0)[None] + np.arange(20, dtype=np.uint8)[:, None, None] // 10
+                           for image in pictures()[:2]])  # fmt: skip
+    assert found(many, np.repeat([0, 1], 20)) == []
+
+
 def test_blocks_do_not_change_what_is_found(monkeypatch):
     images = pictures()
     images[60:70] = np.roll(images[:10], 2, 2)

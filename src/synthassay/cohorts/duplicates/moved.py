@@ -16,8 +16,8 @@ patients, images                shift 3 px  margin 3 px   margin 6 px   crop 3 p
 
 Among these images themselves two pairs are found, of dermoscopies that show one lesion under two ids, and none in 554
 of 380 patients of the phantom; of the 1,000 copies of brain slices three were also paired with another patient's. What
-is missed has few details: the top of a head, a spot on even skin. Bright margins, and crops of a tenth of each side, are
-mostly missed too. Chest radiographs were not at hand.
+is missed has few details: the top of a head, a spot on even skin. Bright margins, and crops of a tenth of each side,
+are mostly missed too. Chest radiographs were not at hand.
 """
 
 from collections.abc import Iterator
@@ -76,6 +76,8 @@ class Moved:
 def _usual(thumbs: NDArray[np.float16], neighbours: Neighbours, spectra: Spectra) -> tuple[float, float]:
     """The usual squared distance of an image and the nearest of another patient, and how their details correlate."""
     first, second, apart = (np.concatenate(part) for part in zip(*neighbours.of(spectra), strict=True))
+    if not len(first):  # each image's neighbours are its own patient's
+        return 0.0, 0.0
     _, nearest = np.unique(first, return_index=True)  # neighbours of a row stand in order
     drawn = nearest[numpy_generator("moved doubles").permutation(len(nearest))[:SAMPLE]]
     found = agreement(_square(thumbs, first[drawn]), _square(thumbs, second[drawn]))
