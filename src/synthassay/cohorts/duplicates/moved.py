@@ -2,7 +2,7 @@
 
 The images nearest to each by the amplitudes of their low frequencies, which hardly change when content moves, are laid
 on it and compared by their pixels. Each image is compared with at most twelve, so time grows nearly in proportion to
-their number (about 5 ms of one core for each); memory holds 3 kB of each.
+their number: 34 s of one core for 10,000 images and 112 s for 30,000. Memory holds 3 kB of each.
 
 Share of copies found at 64 x 64 pixels, of 200 for each number, encoded as JPEG of quality 60, under all eight turns:
 
