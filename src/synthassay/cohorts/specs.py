@@ -150,7 +150,7 @@ class DuplicateSpec(Spec):
 
     kind: Literal["duplicates"] = "duplicates"
     exact: Literal["error", "merge", "drop"] = "error"
-    near: Literal["report", "error", "merge", "drop"] = "report"
+    near: Literal["error", "merge", "drop", "report"] = "error"
 
 
 class SliceSpec(Spec):
