@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from synthassay.cohorts import volumes
 from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
-from synthassay.cohorts.duplicates.find import Doubles, find_doubles
+from synthassay.cohorts.duplicates.find import find_doubles
+from synthassay.cohorts.duplicates.pairs import Doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.files import source_fingerprint
@@ -31,6 +32,7 @@ from synthassay.cohorts.tables import without_absent_participants
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.burned_in import check_installed
+from synthassay.scans.pool import worker_count
 from synthassay.scans.text import age_band
 from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
@@ -82,7 +84,7 @@ def prepare_cohort(
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
-    doubles = find_doubles(images, maps, progress)
+    doubles = find_doubles(images, maps, worker_count(resources), progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir) if spec.masks.keep else None
