@@ -18,7 +18,6 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from synthassay.scans.dicom.elements import read_plain
 from synthassay.scans.limits import LimitSpec, check_inflated, check_size
 from synthassay.scans.unreadable import Unreadable
 
@@ -27,7 +26,6 @@ ELSEWHERE = frozenset({
     "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205",
 })  # fmt: skip
 BLOCK = 1 << 20
-HEAD = 1 << 16  # bytes that a header begins with, in which most headers end
 
 
 @contextmanager
@@ -75,25 +73,19 @@ def open_header(path: Path, limits: LimitSpec) -> Any:
     """
     check_size(path, limits)
     with _BoundedReader(path, limits) as stream:
-        head = stream.read(HEAD)
-        if head[128:132] != b"DICM":
+        if stream.read(132)[128:] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
         with guarded("header", "the DICOM header is damaged"):
-            return _dataset(stream, head, limits, before_pixels=True)
+            return _dataset(stream, limits, before_pixels=True)
 
 
 def open_content(content: bytes, limits: LimitSpec) -> Any:
     """The whole dataset of a file's bytes. Raises :class:`Unreadable` as :func:`open_header` does."""
     with guarded("header", "the DICOM header is damaged"):
-        return _dataset(io.BytesIO(content), content, limits)
+        return _dataset(io.BytesIO(content), limits)
 
 
-def _dataset(
-    stream: io.BytesIO | io.BufferedReader, head: bytes, limits: LimitSpec, before_pixels: bool = False
-) -> Any:
-    plain = read_plain(stream, head, before_pixels)
-    if plain is not None:
-        return plain
+def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, before_pixels: bool = False) -> Any:
     stream.seek(0)
     read_preamble(stream, force=False)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
