@@ -205,11 +205,12 @@ SHIPPED = "; ".join(
     for name, setting in settings().items()
     if setting.default_of
 )
+HIGHEST = fitted_sigma_max((SIDE, SIDE))
 RANGES = f"""\
 Rows in bold are what families are shipped with ({SHIPPED}).
 DPM-Solver++ and EDM Heun run on Karras levels from σ_max to 0.002 with ρ = 7. σ_max is 80 for 64×64 pixels, where the
 coefficient of an image's mean may have a deviation of 0.5·64 = 32. For smaller images it falls with the side, here to
-{fitted_sigma_max((SIDE, SIDE)):g}; *from 80* shows what that is worth. *Even in t*: the grid of a flow, on which DPM-Solver++ runs too.
+{HIGHEST:g}; *from 80* shows what that is worth. *Even in t*: the grid of a flow, on which DPM-Solver++ runs too.
 *Cosine* and *linear*: the timesteps of a DDPM with that schedule. The reference and DDIM have the linear one of Ho et
 al.; `ddpm` is shipped with the cosine one and, with `noise.schedule=linear`, needs 60 steps. Nothing is clipped here.
 Which settings are shipped was chosen on this toy, on other seeds and the first four of these rounds."""
