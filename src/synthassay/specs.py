@@ -29,6 +29,7 @@ class Resources(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0)  # 0: as many as this process may use
     workers: int = Field(0, ge=0)  # processes that read scans; 0: as many as threads
+    sampling_rows: int = Field(1024, ge=1)  # images that a GPU draws at once where its memory holds them
 
     def torch_device(self) -> str:
         """``"cuda"`` or ``"cpu"``; asking for an absent GPU is an error."""

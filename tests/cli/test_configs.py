@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from synthassay.cli.runner import instantiate_specs
@@ -74,8 +75,12 @@ def test_private_training_is_asked_for_by_one_word_and_its_settings_reach_every_
 
 def test_private_training_of_a_family_that_has_none_is_refused_before_any_work() -> None:
     for chosen in ("generator=gan", "generators=[edm,gan]"):
-        with pytest.raises(UserError, match="gan has no private training"):
+        with pytest.raises(UserError, match=r"not for gan: .*second derivatives[\s\S]*Choose edm"):
             specs_of(chosen, "private=dp")
+    with pytest.raises(UserError, match="not for external: nothing of it is trained here"):
+        specs_of("generator=external", "private=dp")
+    with pytest.raises(InstantiationException, match=r"generator\.init_from=RUN"):
+        specs_of("generator=latent_edm", "private=dp")
 
 
 def test_a_generator_of_the_list_may_have_settings_of_its_own() -> None:

@@ -21,6 +21,11 @@ def read(tmp_path, scans):
     return through
 
 
+def read_nifti(root, scans, path, mask=None, not_a_number="refuse"):
+    spec = scans.bids_spec(size=16, not_a_number=not_a_number)
+    return nifti.read_images(root, Source(path=path, patient="p", study="p", series=path, mask=mask), spec)
+
+
 def describe(root, path, spec):
     return nifti.NiftiFolder(root, [p.relative_to(root).as_posix() for p in root.rglob("*")], spec).describe(path)
 
@@ -83,14 +88,55 @@ def test_mask_pixels_are_counted_in_each_slice_and_only_for_the_values_asked_for
     assert [plane.mask_pixels for plane in read("a.nii", "m.nii", label=label).planes] == [0, 0, 1]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_voxels_that_are_not_finite_are_refused_and_counted(tmp_path, scans, read, bad):
-    values = np.ones((16, 16, 3), np.float32)
-    values[0, 0, :2] = bad
-    scans.volume(tmp_path / "a.nii.gz", values)
-    with pytest.raises(Unreadable, match="finite") as caught:
-        read("a.nii.gz")
-    assert caught.value.found == "2 of 768 are NaN or infinite"
+def with_holes(bad: float) -> np.ndarray:
+    values = np.full((16, 16, 3), 5, np.float32)
+    values[3, 3, 1], values[0, 0, :2] = -2, bad
+    return values
+
+
+@pytest.mark.parametrize(("bad", "word", "setting"), [
+    (np.nan, "NaN", "refuse"), (np.inf, "infinite", "refuse"), (-np.inf, "infinite", "background"),
+])  # fmt: skip
+def test_voxels_that_are_not_finite_are_refused_and_counted(tmp_path, scans, read, bad, word, setting):
+    scans.volume(tmp_path / "a.nii.gz", with_holes(bad))
+    with pytest.raises(Unreadable, match=word) as caught:
+        read_nifti(tmp_path, scans, "a.nii.gz", not_a_number=setting)
+    assert caught.value.found == f"2 of 768 are {word}"
+    assert ("cohort.not_a_number=background" in caught.value.reason) == (word == "NaN")
+
+
+def test_nan_is_background_where_that_is_asked_for_and_nothing_in_a_mask(tmp_path, scans, read):
+    mask = np.full((16, 16, 3), np.nan, np.float32)
+    mask[3:5, 3, 1] = 1
+    filled = np.where(np.isnan(with_holes(np.nan)), -2, with_holes(np.nan))
+    for name, values in (("a", with_holes(np.nan)), ("b", filled), ("m", mask), ("all", np.full_like(mask, np.nan))):
+        scans.volume(tmp_path / f"{name}.nii", values)
+    got, same = (read_nifti(tmp_path, scans, f"{name}.nii", "m.nii", "background") for name in "ab")
+    assert np.array_equal(got.pixels, same.pixels)
+    assert {plane.filled for plane in got.planes} == {2}
+    assert {plane.filled for plane in same.planes} == {0}
+    assert [plane.mask_pixels for plane in got.planes] == [0, 2, 0]
+    with pytest.raises(Unreadable, match=r"mask cannot be used: .*cohort\.not_a_number"):
+        read_nifti(tmp_path, scans, "b.nii", "m.nii")
+    with pytest.raises(Unreadable, match="no voxel is a number"):
+        read_nifti(tmp_path, scans, "all.nii", None, "background")
+
+
+def test_how_many_voxels_became_background_is_told_and_the_window_does_not_see_nan(tmp_path, scans, prepare):
+    root = tmp_path / "root"
+    for number in range(9):
+        values = scans.texture(number, shape=(16, 16, 3)).astype(np.float32) + 1
+        values[0, : number % 3, 0] = np.nan
+        scans.volume(root / f"{number}.nii.gz", values)
+    rules = {"include": ("*",), "table": None, "label": LabelSpec(source="none")}
+    cohort = prepare(scans.bids_spec(**rules, not_a_number="background"), root)
+    told = "6 of 9 volumes have voxels that are not a number, 9 in all and up to 2 in one"
+    assert any(told in note for note in cohort.notes)
+    assert cohort.policy["not_a_number"] == "background"
+    assert np.isfinite([cohort.policy["low"], cohort.policy["high"]]).all()
+    refusing = scans.bids_spec(**rules)
+    with pytest.raises(UserError, match=r"cohort\.not_a_number"):
+        prepare(refusing.model_copy(update={"include": ("[1245].nii.gz",)}), root)
 
 
 def test_truncated_series_and_colour_volumes_are_refused(tmp_path, scans, read):
@@ -190,6 +236,27 @@ def test_a_pair_of_files_is_one_scan(tmp_path, scans):
     (tmp_path / "a.img").unlink()
     with pytest.raises(Unreadable, match="not beside the header"):
         describe(tmp_path, "a.hdr", spec)
+
+
+def test_analyze_pairs_are_read_and_halves_of_them_go_to_the_quarantine(tmp_path, scans, prepare):
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(10):
+        nib.save(
+            nib.AnalyzeImage(scans.texture(number, shape=(16, 16, 3)).astype(np.int16), np.eye(4)),
+            root / f"{number}.img",
+        )
+    (root / "8.hdr").unlink()
+    (root / "9.img").unlink()
+    rules = {"include": ("*.hdr",), "table": None, "label": LabelSpec(source="none")}
+    cohort = prepare(scans.bids_spec(**rules), root)
+    assert len(cohort.images) == 24
+    assert {record.orientation for record in cohort.records} == {None}
+    assert any("8 of 8 volumes do not say how they lie" in note for note in cohort.notes)
+    assert sorted((row.found, row.reason) for row in cohort.quarantined) == [
+        ("no header", "the header (.hdr) is not beside the file with the voxels"),
+        ("no image file", "the file with the voxels is not beside the header"),
+    ]
 
 
 def test_a_mask_in_another_order_is_counted_where_it_lies(tmp_path, scans, read):

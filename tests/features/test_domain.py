@@ -233,9 +233,9 @@ def test_switching_one_change_off_leaves_the_others_as_they_were():
 
 def test_the_encoder_file_fits_its_network_only(tmp_path):
     trained(tmp_path)
-    from synthassay.features.tensorfile import read_file
+    from synthassay.tensorfiles import read_tensors
 
-    tensors, _ = read_file(tmp_path / FILE)
+    tensors, _ = read_tensors(tmp_path / FILE)
     with torch.device("meta"):
         wider = DomainNetwork(1, 16, (SIDE, SIDE))
     with pytest.raises(UserError, match="holds other weights"):

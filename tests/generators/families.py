@@ -16,6 +16,7 @@ from synthassay.generators.gan.specs import GanSpec, R3GanNetworkSpec
 from synthassay.generators.networks.specs import MagnitudePreservingSpec, UNetSpec
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec, VaeNetworkSpec, VaeSpec
 from synthassay.generators.training.loop import Pace
+from synthassay.generators.training.private_specs import DpSpec
 from synthassay.generators.vae import VaeFamily
 from synthassay.records import ImageSet, SilentProgress
 from synthassay.specs import Resources
@@ -61,6 +62,12 @@ def tiny(kind: str, *, condition_on: tuple[str, ...] = ("label",), **training: o
         return GanSpec(network=network, gamma=0.1, penalty_every=2, **common)
     network = VaeNetworkSpec(patch=1, channels=(8, 16), strides=(2, 2), norm_groups=4, latent_size=8)
     return VaeSpec(network=network, **common)
+
+
+def tiny_private() -> GeneratorSpec:
+    """The VAE, privately, with a third of the patients in a step."""
+    dp = DpSpec(epsilon=None, noise=1.0, patients=8, views=2, accountant="rdp")
+    return tiny("vae").model_copy(update={"private": dp})
 
 
 def family(spec: GeneratorSpec, every: int = 4) -> Family:

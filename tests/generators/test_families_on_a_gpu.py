@@ -72,3 +72,16 @@ def test_a_step_does_not_wait_for_the_gpu(resident: bool, tmp_path: Path, monkey
 
     monkeypatch.setattr(Training, "_step", strict)
     fit(tiny("edm"), tmp_path, resources=CUDA)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_on_a_gpu_sampling_grows_to_the_memory_and_draws_the_same_images(kind: str, tmp_path: Path) -> None:
+    spec = tiny(kind, precision="float32")
+    fit(spec, tmp_path, resources=CUDA)
+    seeds, conditions = np.arange(30), {"label": np.arange(30) % 2}
+    fixed, growing = (family(spec).load(tmp_path, CUDA.model_copy(update={"sampling_rows": rows})) for rows in (1, 16))
+    images = growing.sample(seeds, conditions)
+    assert (fixed.batch_size, growing.batch_size) == (4, 16)  # tiny networks take next to nothing
+    np.testing.assert_allclose(images, fixed.sample(seeds, conditions), atol=2e-3)  # TF32 may round either
+    assert fixed.batch_size == 4

@@ -1,5 +1,6 @@
 """The training loop's parts: schedules, averages, batches, scaling, checkpoints."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -189,14 +190,17 @@ def test_equal_states_are_equal_bytes_and_leave_no_temporary_file(tmp_path: Path
     assert (tmp_path / "a/losses.csv").read_text() == "step,loss\n1,1\n2,0.5\n"
 
 
-def test_a_failed_write_keeps_the_file_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flushed", [0, 2])  # the table of losses is flushed first, and its folder
+def test_a_failed_write_keeps_the_file_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushed: int) -> None:
     state(tmp_path, [1])
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    flushes = iter([None] * flushed)
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        if next(flushes, True):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthassay.generators.training.checkpoint._sync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         state(tmp_path, [1, 2])
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before

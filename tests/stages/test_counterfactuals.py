@@ -22,6 +22,8 @@ class Listener:
     def __init__(self, most: int | None = None) -> None:
         self.drawn, self.most = 0, most
 
+    batch_size = 4
+
     def load(self, *_: Any) -> "Listener":
         return self
 

@@ -55,3 +55,12 @@ def test_an_encoder_that_needs_no_training_is_built(tmp_path, train):
     run = context(tmp_path)
     assert ready_encoder(run, EfficientNetLite0Spec(resolution=64), train).name == "efficientnet-lite0"
     assert run.stages == []
+
+
+def test_an_encoder_is_built_once_in_a_run(tmp_path, train):
+    run = context(tmp_path)
+    for spec in (SPEC, EfficientNetLite0Spec(resolution=64)):
+        assert ready_encoder(run, spec, train) is ready_encoder(replace(run, stages=[]), spec, train)
+    assert ready_encoder(run, SPEC, replace(train, labels=train.labels * 0, content_id="")).identity != (
+        ready_encoder(run, SPEC, train).identity
+    )

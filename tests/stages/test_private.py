@@ -48,6 +48,25 @@ def test_a_seeded_training_proves_less(tmp_path: Path) -> None:
     assert "whoever knows it" in epsilon.note
 
 
+def test_pre_training_is_named_and_an_autoencoder_with_it(tmp_path: Path) -> None:
+    first, second = {"name": "phantom", "content_id": "a"}, {"name": "clinic", "content_id": "b"}
+    start = {"privacy": PROMISED, "initial_weights": "00", "trained_on": [first, second]}
+    cards = {
+        "plain": {"privacy": PROMISED, "trained_on": [second]},
+        "edm": start,
+        "latent": start | {"latent_shape": [2, 4, 4]},
+        "old": {"privacy": PROMISED, "initial_weights": "00"},
+    }
+    found = promises({name: trained(tmp_path / name, **card) for name, card in cards.items()})
+    notes = {row.generator: row.note for row in found if row.metric == "dp_epsilon"}
+    assert "started with" not in notes["plain"]
+    assert "it started with weights that were trained, without this guarantee, on phantom;" in notes["edm"]
+    assert "autoencoder" not in notes["edm"]
+    assert "its autoencoder was trained on phantom and not changed" in notes["latent"]
+    assert "clinic" not in notes["latent"]
+    assert "on images that its card does not name" in notes["old"]
+
+
 def report(results: list[MetricResult], **changes: Any) -> ReportData:
     sets = [SetSummary(name=name, origin="generator", images=9, units=9) for name in ("dp", "open")]
     cohort = CohortSummary(name="c", label="l", positive="p", patients=200, images=400, shape=(1, 8, 8), bits=8)

@@ -1,5 +1,6 @@
 """Synthetic sets carry the conditions that they were sampled with; a plan samples again and trains nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from synthassay.generators.specs import VaeSpec
 from synthassay.records import UNKNOWN_MASK, ImageSet, SilentProgress
 from synthassay.specs import Resources
 from synthassay.stages.exhibits import set_summaries
-from synthassay.stages.sample import sample
+from synthassay.stages.sample import draw_shards, sample
 from synthassay.store.store import Store
 
 N = 12
@@ -42,10 +43,12 @@ def training_images() -> ImageSet:
 
 
 class Family:
-    """Draws images of the brightness of their label, once for each batch; counts its images."""
+    """Draws images of the brightness of their label; counts its images, and remembers how many were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int = 5) -> None:
         self.drawn = 0
+        self.batch_size = batch_size  # of what is to come, as a GPU's grows with the first
+        self.asked: list[int] = []
 
     def load(self, *_: Any) -> "Family":
         return self
@@ -53,6 +56,7 @@ class Family:
     def sample(self, seeds: np.ndarray, conditions: dict[str, np.ndarray]) -> np.ndarray:
         assert all(len(values) == len(seeds) for values in conditions.values())
         self.drawn += len(seeds)
+        self.asked.append(len(seeds))
         return np.broadcast_to(conditions["label"][:, None, None, None], (len(seeds), 1, 4, 4)).astype(np.float32)
 
 
@@ -109,6 +113,25 @@ def test_another_plan_samples_again_and_the_same_does_not(sampled: Any, tmp_path
     assert (np.bincount(tabled.labels).tolist(), drawn) == ([1, 6], 7)
     assert sampled(plan=str(tmp_path / "two.csv"))[1] == 0  # the same content
     assert sampled(plan=str(tmp_path / "two.csv"), images=14)[1] == 14
+
+
+def test_shards_are_drawn_together_where_there_is_room_and_missing_ones_alone(tmp_path: Path) -> None:
+    def drawn(folder: str, batch_size: int, lost: Sequence[int] = ()) -> tuple[list[int], list[bytes]]:
+        family, seeds = Family(batch_size), np.arange(23)
+        spec: Any = SimpleNamespace(name="fake", sample_batch=5, build=lambda: family)
+        for start in lost:
+            (tmp_path / folder / f"{start:08d}.npy").unlink()
+        context: Any = SimpleNamespace(resources=Resources(device="cpu"), progress=SilentProgress())
+        trained: Any = SimpleNamespace(path=tmp_path)
+        paths = draw_shards(context, spec, trained, None, seeds, {"label": seeds % 2}, tmp_path / folder,
+                            training_images())  # fmt: skip
+        return family.asked, [path.read_bytes() for path in paths]
+
+    singly, expected = drawn("singly", 5)
+    assert singly == [5, 5, 5, 5, 3]
+    assert drawn("together", 12) == ([10, 10, 3], expected)
+    assert drawn("together", 100, lost=[5, 20]) == ([8], expected)
+    assert drawn("together", 3) == ([], expected)
 
 
 def test_runs_of_another_plan_are_told_apart_and_say_so(sampled: Any) -> None:

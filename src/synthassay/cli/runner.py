@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from synthassay.cli.processes import found_place
@@ -94,11 +94,15 @@ def _checked(config: DictConfig) -> DictConfig:
     """The generator of ``config``, whose weights to start with are found. One that cannot be private is an error."""
     node: DictConfig = config.generator
     if config.private is not None and "private" not in node:
-        raise UserError(f"private={config.private.kind}: {node.name} has no private training (edm, edm2, ddpm, flow "
-                        "and vae have).\nChoose one of those, or private=none.")  # fmt: skip
+        raise UserError(f"private={config.private.kind} is not for {node.name}: {_why_not_private(node)}.\n"
+                        "Choose edm, edm2, ddpm, flow, vae, latent_edm or latent_flow, or private=none.")  # fmt: skip
     if node.get("init_from") is not None:
         node.init_from = str(training_folder(str(node.init_from), Path(config.store.root).expanduser(), node.kind))
     return node
+
+
+def _why_not_private(node: DictConfig) -> str:
+    return getattr(get_class(node._target_), "not_private", "") or "nothing of it is trained here"
 
 
 def make_tracker(config: DictConfig) -> Tracker:

@@ -23,10 +23,10 @@ from synthassay.metrics.fidelity import score_fidelity
 from synthassay.metrics.specs import FidelitySpec
 from synthassay.records import FeatureSet, MetricResult, Progress
 from synthassay.reports.data import CohortSummary, ReportData, SetSummary
-from synthassay.reports.files import write_atomic
 from synthassay.reports.tables import ordered, to_json, to_parquet
 from synthassay.reports.words import clean
 from synthassay.specs import digest_of
+from synthassay.whole_files import PRIVATE, write_whole
 
 NO_PATIENTS = (
     "{name} names no patients: each row counts as one, and where a patient has several rows intervals are too narrow; "
@@ -123,8 +123,8 @@ def _write(data: ReportData, out: Path) -> Path:
     """``results.json`` and ``results.parquet`` as a run writes them, so that ``compare`` reads both."""
     rows = ordered(data.results)
     try:
-        write_atomic(out / "results.parquet", to_parquet(rows))
-        write_atomic(out / "results.json", to_json(data, rows))
+        write_whole(out / "results.parquet", to_parquet(rows), PRIVATE)
+        write_whole(out / "results.json", to_json(data, rows), PRIVATE)
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another folder with --out DIR") from error
     return out / "results.json"

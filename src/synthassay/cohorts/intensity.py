@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.specs import CohortSpec, DicomSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec, NiftiSpec
 from synthassay.errors import UserError
 
 MAX_VALUES = 1 << 24  # percentiles are taken from at most this many evenly spaced pixels (64 MiB)
@@ -48,6 +48,7 @@ def make_policy(spec: CohortSpec, train_pixels: Iterable[NDArray[np.float32]], n
         "bits": spec.bits, "size": spec.size, "channels": spec.channels, "fit": spec.fit,
         "resize": "bilinear, averaging when shrinking", "outside_window": "clipped", "dimensions": spec.dimensions,
         "axis": spec.slices.axis, "spacing_mm": spacing and list(spacing), "oblique": spec.volume.oblique,
+        **({"not_a_number": "background"} if isinstance(spec, NiftiSpec) and spec.not_a_number == "background" else {}),
         **({"shape": list(spec.image_shape), "centre": spec.volume.centre} if spec.dimensions == 3 else {}),
     }  # fmt: skip
 

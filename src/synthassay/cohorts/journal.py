@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from synthassay.cohorts.planes import digest
 from synthassay.cohorts.sources import FileImages, Image, Plane, Source
-from synthassay.cohorts.whole_files import write_whole
 from synthassay.records import Quarantined
 from synthassay.scans.findings import Finding
+from synthassay.whole_files import write_whole
 
 Part = Literal["pixels", "masks"]
 FILES: dict[Part, tuple[str, type[np.generic]]] = {"pixels": ("f32", np.float32), "masks": ("u8", np.uint8)}
@@ -82,7 +82,7 @@ class Journal:
         if folder.exists() and (not marker.exists() or marker.read_text() != key):
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(marker, lambda stream: stream.write(key.encode()))
+        write_whole(marker, key.encode())
         journal = cls(folder, shape)
         journal._recall()
         return journal
@@ -98,8 +98,7 @@ class Journal:
             answer = json.loads(line)
             if _holds(answer, maps, masks):
                 self.answers[answer["file"]] = answer
-        kept = b"".join(map(_line, self.answers.values()))
-        write_whole(path, lambda stream: stream.write(kept))
+        write_whole(path, b"".join(map(_line, self.answers.values())))
 
     def record(self, answers: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[int]:
         """Write answers (file number, facts) down as they come; yields the file numbers."""

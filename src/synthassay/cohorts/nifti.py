@@ -72,10 +72,12 @@ class NiftiFolder:
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     """The images of one volume, and the voxels of its mask in each. Raises :class:`Unreadable`."""
+    nan = spec.not_a_number if isinstance(spec, NiftiSpec) else "refuse"
     file = open_file(root / source.path, spec.limits)
-    volume = upright(read_volume(file, spec.limits, spec.volume.index, spec.volume.affine))
+    volume = upright(read_volume(file, spec.limits, spec.volume.index, spec.volume.affine, nan))
     if source.mask is not None and (spec.needs_mask or spec.masks.keep):
         mask = open_file(root / source.mask, spec.limits)
-        volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine))
+        volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine, nan))
     images = images_of(volume, spec, file.sha256())
-    return replace(images, carried=images.carried | header_findings(file.content))
+    planes = tuple(replace(plane, filled=volume.filled) for plane in images.planes)
+    return replace(images, planes=planes, carried=images.carried | header_findings(file.content))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from synthassay.cohorts import volumes
 from synthassay.cohorts.carried import header_tables, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
-from synthassay.cohorts.duplicates.find import Doubles, find_doubles
+from synthassay.cohorts.duplicates.find import find_doubles
+from synthassay.cohorts.duplicates.pairs import Doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.files import source_fingerprint
@@ -28,13 +29,14 @@ from synthassay.cohorts.specs import CohortSpec
 from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
 from synthassay.cohorts.tables import without_absent_participants
-from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.burned_in import check_installed
+from synthassay.scans.pool import worker_count
 from synthassay.scans.text import age_band
 from synthassay.scans.vendors import manufacturer
 from synthassay.specs import Resources
+from synthassay.whole_files import replacing
 
 __all__ = ["prepare_cohort", "source_fingerprint", "table_stem"]
 
@@ -82,7 +84,7 @@ def prepare_cohort(
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
-    doubles = find_doubles(images, maps, progress)
+    doubles = find_doubles(images, maps, worker_count(resources), progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir) if spec.masks.keep else None
@@ -193,14 +195,11 @@ def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path) -> NDArray[np.uint8]
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterator[NDArray[Any]]) -> NDArray[Any]:
     """``blocks`` along the first axis written to the ``.npy`` file ``path``, as a read-only memory map of it."""
-
-    def write(stream: Any) -> None:
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for block in blocks:
             stream.write(block.tobytes())
-
-    write_whole(path, write)
     mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 

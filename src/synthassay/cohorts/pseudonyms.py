@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.cohorts.specs import CohortSpec
-from synthassay.cohorts.whole_files import write_whole
 from synthassay.errors import UserError
 from synthassay.records import Quarantined
 from synthassay.scans.text import known_suffix
+from synthassay.whole_files import PRIVATE, write_whole
 
-PRIVATE = 0o600
 KEY_BYTES = 32
 
 
@@ -95,4 +94,4 @@ def write_private_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> Non
     buffer = io.BytesIO()
     pd.DataFrame(dict(columns)).to_parquet(buffer, index=False)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_whole(path, lambda stream: stream.write(buffer.getvalue()), mode=PRIVATE)
+    write_whole(path, buffer.getvalue(), PRIVATE)

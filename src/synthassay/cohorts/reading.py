@@ -20,7 +20,7 @@ from synthassay.scans.pool import Pool, explained, worker_count
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources, digest_of
 
-VERSION = 6  # of the readers: raise it when a reader gives other pixels
+VERSION = 7  # of the readers: raise it when a reader gives other pixels
 READERS = {"dicom": dicom_sources.read_images, "nifti": nifti.read_images, "images": photographs.read_images}
 
 
@@ -91,7 +91,7 @@ def _reading_key(root: Path, sources: Sequence[Source], spec: CohortSpec) -> str
         (s.path, *s.parts, s.mask, *(_modified(root / path) for path in (*s.parts, s.mask) if path)) for s in sources
     ]
     asked = {"size", "channels", "fit", "limits", "slices", "window", "label", "masks", "units", "dimensions",
-             "volume", "deidentification"}  # fmt: skip
+             "volume", "deidentification", "not_a_number"}  # fmt: skip
     reading = spec.model_dump(mode="json", include=asked)
     return digest_of([VERSION, spec.kind, reading, hashlib.sha256(repr(parts).encode()).hexdigest()])
 

@@ -69,6 +69,7 @@ class Plane:
     orientation: str | None = None
     source_rows: int | None = None
     source_columns: int | None = None
+    filled: int = 0  # voxels of its file that are no numbers, and were taken for background
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

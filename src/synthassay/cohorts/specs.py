@@ -11,7 +11,7 @@ from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
 from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
-from synthassay.scans.volumes import VolumeSpec
+from synthassay.scans.volumes import NotANumber, VolumeSpec
 from synthassay.specs import Spec
 
 __all__ = ["IN_DOMAIN", "ArraySpec", "CohortSpec", "DicomSpec", "ImagesSpec", "LabelSpec", "MaskSpec", "NiftiSpec",
@@ -142,14 +142,15 @@ class SplitSpec(Spec):
 class DuplicateSpec(Spec):
     """What happens to images of one patient that stand under another patient's id as well.
 
-    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones, also mirrored ones, are close by perceptual
-    hash and by correlation. ``error`` stops where such a pair would stand in two splits; ``merge`` counts their
-    patients as one; ``drop`` keeps the first image; ``report`` says so and goes on.
+    ``exact`` ones are equal pixel by pixel as prepared; ``near`` ones are close by perceptual hash and by correlation,
+    or agree when they are laid on each other: also mirrored, turned, shifted and cropped ones. ``error`` stops where
+    such a pair would stand in two splits; ``merge`` counts their patients as one; ``drop`` keeps the first image;
+    ``report`` says so and goes on.
     """
 
     kind: Literal["duplicates"] = "duplicates"
     exact: Literal["error", "merge", "drop"] = "error"
-    near: Literal["report", "error", "merge", "drop"] = "report"
+    near: Literal["error", "merge", "drop", "report"] = "error"
 
 
 class SliceSpec(Spec):
@@ -341,10 +342,12 @@ class NiftiSpec(CohortSpec):
 
     The patient is the table's patient column when the table is joined on files, else the ``sub-`` part of the path,
     else the case of the Medical Segmentation Decathlon's layout, else the file. Site and device come from the table,
-    else from the BIDS sidecars of the volume.
+    else from the BIDS sidecars of the volume. ``not_a_number``: a volume or mask with voxels that are NaN is refused,
+    or these count as background, which is the volume's lowest value and nothing in a mask.
     """
 
     kind: Literal["nifti"] = "nifti"
+    not_a_number: NotANumber = "refuse"
     site_from: str = Field(default="InstitutionName", pattern=SITE_FROM)
     device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")

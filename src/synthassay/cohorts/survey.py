@@ -1,7 +1,7 @@
 """What is in a folder: which files are scans of the cohort, and what is known about each before its pixels are read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from synthassay.records import CohortTable, Progress, Quarantined
 from synthassay.scans import arrays
 from synthassay.scans.discovery import CLOSED, discover
 from synthassay.scans.findings import Finding, in_path
+from synthassay.scans.nifti.volume import header_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
@@ -102,15 +103,14 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
     found = Survey([])
     tables = [table for part in spec.tables.values() for table in table_paths(part, root)]
     used = {table.relative_to(root).as_posix() for table in tables if table.is_relative_to(root)}
-    wanted = []
+    wanted, known = [], frozenset(paths)
     for path in paths:
         if path in used:
             continue
         if selected(path, spec):
             wanted.append(path)
         else:
-            reason = "not a scan: left out by cohort.include or cohort.exclude"
-            found.refused.append(Quarantined(path=path, field="file", found="not selected", reason=reason))
+            found.refused.append(_left_out(path, known, spec))
     _check_keywords(spec)
     if isinstance(spec, DicomSpec):
         found.sources, refused, found.carried = read_headers(root, wanted, spec, resources, progress)
@@ -126,6 +126,16 @@ def _files(spec: CohortSpec, root: Path, paths: Sequence[str], resources: Resour
     found.sources.sort(key=lambda source: source.path)
     found.refused = [row for row in found.refused if row.path not in extras]
     return found
+
+
+def _left_out(path: str, known: Collection[str], spec: CohortSpec) -> Quarantined:
+    """The row of a file that is not selected, which may be half of a scan that would have been."""
+    header = header_path(path) if isinstance(spec, NiftiSpec) else None
+    if header is not None and header not in known and selected(header, spec):
+        reason = "the header (.hdr) is not beside the file with the voxels"
+        return Quarantined(path=path, field="file", found="no header", reason=reason)
+    reason = "not a scan: left out by cohort.include or cohort.exclude"
+    return Quarantined(path=path, field="file", found="not selected", reason=reason)
 
 
 def _take_arrays(spec: ImagesSpec, root: Path, wanted: Sequence[str], found: Survey, resources: Resources,

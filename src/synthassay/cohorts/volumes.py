@@ -49,7 +49,7 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
 
 
 def told(images: Sequence[Image], spec: CohortSpec) -> list[str]:
-    """Sentences about volumes that lie askew, or do not say how they lie."""
+    """Sentences about volumes that lie askew, do not say how they lie, or have voxels that are no numbers."""
     lying = {image.source.path: image.plane.orientation for image in images}
     tilted = [int(match[1]) for text in lying.values() if (match := re.search(r"oblique by (\d+)", text or ""))]
     notes = []
@@ -58,8 +58,13 @@ def told(images: Sequence[Image], spec: CohortSpec) -> list[str]:
                      "patient's axes and were left so (cohort.volume.oblique).")  # fmt: skip
     unknown = sum(text is None for text in lying.values()) if spec.kind == "nifti" else 0
     if unknown:
-        notes.append(f"{unknown:,} of {len(lying):,} volumes do not say how they lie (neither qform nor sform): their "
-                     "left and right may be swapped.")  # fmt: skip
+        notes.append(f"{unknown:,} of {len(lying):,} volumes do not say how they lie (neither qform nor sform, or "
+                     "Analyze files): their left and right may be swapped.")  # fmt: skip
+    filled = [count for count in {image.source.path: image.plane.filled for image in images}.values() if count]
+    if filled:
+        notes.append(f"{len(filled):,} of {len(lying):,} volumes have voxels that are not a number, {sum(filled):,} in "
+                     f"all and up to {max(filled):,} in one; they count as background "
+                     "(cohort.not_a_number).")  # fmt: skip
     return notes
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from synthassay.downstream.augmentation import augment
 from synthassay.downstream.batches import BatchPlan, batch_plan
 from synthassay.downstream.networks import memory_layout, seeded_network
-from synthassay.downstream.persistence import read_tensors, write_tensors
 from synthassay.downstream.specs import DownstreamSpec
-from synthassay.errors import InsufficientEvidence
+from synthassay.errors import InsufficientEvidence, UserError
 from synthassay.metrics.classification import auroc
 from synthassay.records import ImageSet, Progress
 from synthassay.seeding import derive_seed, torch_generator
 from synthassay.specs import Resources
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 SCORE_BATCH = 256  # images scored at once; fixed, so that scores do not depend on where a run was resumed
 LOG_EVERY = 25  # steps; reading the loss waits for a GPU
@@ -77,8 +77,9 @@ def train_classifier(
     ``held_out`` must hold ``"validation"``. On a CPU the scores are equal bit for bit for equal ``task``, ``spec`` and
     number of threads, also when the training was killed and started again.
     """
-    finished = read_tensors(folder / "scores.safetensors", task.key)
+    finished = _found(folder / "scores.safetensors", task.key)
     if finished is None:
+        folder.mkdir(parents=True, exist_ok=True)
         with _threads(resources.threads):
             training = _Training(task, spec, folder, torch.device(resources.torch_device()))
             training.run(held_out["validation"], progress)
@@ -219,7 +220,7 @@ class _Training:
         write_tensors(self.folder / "state.safetensors", tensors, facts)
 
     def _resume(self) -> None:
-        saved = read_tensors(self.folder / "state.safetensors", self.task.key)
+        saved = _found(self.folder / "state.safetensors", self.task.key)
         if saved is None:
             return
         tensors, facts = saved
@@ -232,6 +233,15 @@ class _Training:
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.step = int(facts["step"])
+
+
+def _found(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The tensors and facts of ``path``; None if it is absent, damaged, or was written under another ``key``."""
+    try:
+        tensors, facts = read_tensors(path)
+    except (FileNotFoundError, UserError):
+        return None
+    return (tensors, facts) if facts.get("key") == key else None
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,10 +12,10 @@ from torchvision.models.resnet import BasicBlock
 from synthassay.errors import UserError
 from synthassay.features.encoders import NetworkEncoder
 from synthassay.features.pretrained import fill
-from synthassay.features.tensorfile import read_file
 from synthassay.features.weights import sha256_of
 from synthassay.records import identity
 from synthassay.specs import Resources
+from synthassay.tensorfiles import read_tensors
 
 NAME = "domain"
 FILE = "encoder.safetensors"
@@ -42,7 +42,7 @@ def domain_encoder(folder: Path, resources: Resources) -> NetworkEncoder:
     images that it does not, so read it where both sides are new to it, synthetic images against test patients.
     """
     path = folder / FILE
-    tensors, facts = read_file(path)
+    tensors, facts = read_tensors(path)
     made = Made(**facts)
     parts = identity(
         encoder=NAME, weights=sha256_of(path), trained_on=made.trained_on, settings=made.settings, seed=made.seed,

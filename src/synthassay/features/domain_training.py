@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from synthassay.errors import InsufficientEvidence, UserError
 from synthassay.features.domain import FILE, DomainNetwork, Made
 from synthassay.features.domain_specs import DomainSpec
-from synthassay.features.tensorfile import read_file, write_file
 from synthassay.features.views import view
 from synthassay.precision import exact_float32
 from synthassay.records import ImageSet, Progress
 from synthassay.seeding import derive_seed, numpy_generator, torch_generator
 from synthassay.specs import Resources, digest_of
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 CHECKPOINT = ".checkpoint.safetensors"  # begins with a dot: the store drops it when the stage is finished
 FEWEST_PATIENTS = 8
@@ -49,7 +49,7 @@ def train_domain(spec: DomainSpec, images: ImageSet, folder: Path, resources: Re
     with exact_float32(device):
         training = Training(spec, images, made, torch.device(device))
         training.run(folder / CHECKPOINT, progress)
-    write_file(folder / FILE, training.encoder.state_dict(), asdict(made))
+    write_tensors(folder / FILE, training.encoder.state_dict(), asdict(made))
 
 
 @dataclass(slots=True)
@@ -131,13 +131,13 @@ class Training:
         tensors |= {f"head/{name}": value for name, value in self.head.state_dict().items()}
         for index, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{index}/{slot}": value for slot, value in slots.items()}
-        write_file(path, tensors, {"made": asdict(self.made), "step": step})
+        write_tensors(path, tensors, {"made": asdict(self.made), "step": step})
 
     def _restore(self, path: Path) -> int:
         """The step of the checkpoint, after taking its state over; 0 when there is none of this very training."""
         if not path.is_file():
             return 0
-        tensors, facts = read_file(path)
+        tensors, facts = read_tensors(path)
         if facts["made"] != asdict(self.made):
             return 0
         self.encoder.load_state_dict(_below(tensors, "encoder/"))

@@ -1,9 +1,7 @@
 """Weight files: found or downloaded, used only when their digest is the expected one, and read without unpickling."""
 
-import contextlib
 import hashlib
 import os
-import tempfile
 import urllib.request
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthassay.errors import UserError
+from synthassay.whole_files import replacing
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 30
@@ -90,27 +89,21 @@ def fetch_weights(pinned: PinnedFile) -> Path:
         raise UserError(f"{pinned.name} is not in {folder}, and its publisher offers it inside an archive only.\n"
                         f"Get it from {pinned.url}\n"
                         "and put it there, or add encoder.weights=FILE.")  # fmt: skip
-    part: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, text = tempfile.mkstemp(dir=folder, prefix=f".{pinned.name}-", suffix=".part")
-        part = Path(text)
-        with os.fdopen(handle, "wb") as stream:
-            found = _download(pinned, stream)
-        if found != pinned.sha256:
-            raise UserError(f"the download of {pinned.name} was damaged or replaced: found sha256 {found},\n"
-                            f"expected {pinned.sha256}.\n"
-                            "Try again, or give a good copy with encoder.weights=FILE.")  # fmt: skip
-        return part.replace(folder / pinned.name)
+        with replacing(folder / pinned.name) as part:
+            with part.open("wb") as stream:
+                found = _download(pinned, stream)
+            if found != pinned.sha256:
+                raise UserError(f"the download of {pinned.name} was damaged or replaced: found sha256 {found},\n"
+                                f"expected {pinned.sha256}.\n"
+                                "Try again, or give a good copy with encoder.weights=FILE.")  # fmt: skip
+        return folder / pinned.name
     except OSError as error:
         raise UserError(f"{pinned.name} is not in {folder} and could not be fetched ({_reason(error)}).\n"
                         f"Download it from {pinned.url}\n"
                         "and add encoder.weights=FILE, or use encoder=efficientnet_lite0, which needs no download."
                         ) from error  # fmt: skip
-    finally:
-        if part is not None:
-            with contextlib.suppress(OSError):  # gone already when it was renamed
-                part.unlink(missing_ok=True)
 
 
 def _download(pinned: PinnedFile, stream: IO[bytes]) -> str:
@@ -123,8 +116,6 @@ def _download(pinned: PinnedFile, stream: IO[bytes]) -> str:
             digest.update(block)
             stream.write(block)
             left -= len(block)
-    stream.flush()
-    os.fsync(stream.fileno())
     return digest.hexdigest()
 
 

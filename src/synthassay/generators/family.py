@@ -13,18 +13,20 @@ from torch import Tensor, nn
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
 from synthassay.generators.devices import place, torch_device
+from synthassay.generators.memory import memory_of
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.sampling import BatchSampler, Draw
 from synthassay.generators.specs import GeneratorSpec, TrainingSpec
-from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors, write_tensors, write_text
+from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, write_card
 from synthassay.generators.training.data import TrainingData
-from synthassay.generators.training.initial import initial_card, start_from
+from synthassay.generators.training.initial import TRAINED_ON, initial_card, refuse_the_same_images, sources, start_from
 from synthassay.generators.training.learner import Learner
 from synthassay.generators.training.loop import Pace, Training, snapshot_name, snapshot_steps
 from synthassay.generators.training.private import PrivateTraining
 from synthassay.generators.training.scaling import Standardiser
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources, digest_of
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 PRIVACY = "privacy"  # in the card: what a private training promises
 Shape = tuple[int, ...]  # (c, h, w), of volumes (c, d, h, w)
@@ -49,7 +51,7 @@ class Family(ABC):
 
     spec: GeneratorSpec
     training: TrainingSpec
-    one_network: ClassVar[bool] = False  # all that is learnt is one network, by a mean over independent rows
+    one_network: ClassVar[bool] = False  # what learns last is one network, which can start with given weights
 
     def __init__(self, pace: Pace | None = None) -> None:
         self.pace = pace or Pace()
@@ -80,7 +82,7 @@ class Family(ABC):
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.fit`."""
         if len(train) == 0:
             raise UserError(f"{self.spec.name}: generator-train has no image; check the cohort's split")
-        self._check_settings()
+        self._check_settings(train)
         workdir.mkdir(parents=True, exist_ok=True)
         device = torch_device(resources)
         vocabulary = Vocabulary.of(train, self.spec.condition_on)
@@ -104,31 +106,37 @@ class Family(ABC):
             pace=replace(self.pace),
             progress=progress,
         )
-        if self.spec.init_from is not None:
-            facts = {**facts, "initial_weights": self.spec.initial_weights}
+        facts = {**facts, **self._history(train)}
         if self.spec.private is not None:
             training = PrivateTraining.of(training, self.spec.private, train.patients)
-            facts = {**facts, PRIVACY: asdict(training.guarantee)}
+            facts[PRIVACY] = asdict(training.guarantee)
         training.run()
         if training.team.rank == 0:
             write_tensors(workdir / MODEL, learner.modules["average"].state_dict())
             self._write_card(workdir, shape, vocabulary, standardiser, fingerprint, facts)
         training.team.wait()
 
-    def _check_settings(self) -> None:
-        for setting in ("private", "init_from"):
-            if getattr(self.spec, setting) is not None and not self.one_network:
-                raise UserError(f"{self.spec.name}: {setting} is for families whose one network learns from each image "
-                                f"by itself (edm, ddpm, flow, vae), not for {self.kind}.\nLeave it at null, or choose "
-                                "one of those.")  # fmt: skip
+    def _check_settings(self, train: ImageSet) -> None:
+        spec = self.spec
+        if spec.init_from is not None and not self.one_network:
+            raise UserError(f"{spec.name}: init_from is for families with one network (edm, ddpm, flow, vae and latent "
+                            f"ones), not for {self.kind}.\nLeave it at null, or choose one of those.")  # fmt: skip
+        if spec.init_from is not None and spec.private is not None:
+            refuse_the_same_images(spec.name, spec.init_from, train)
+
+    def _history(self, train: ImageSet) -> dict[str, Any]:
+        """The images that the weights have seen in the end, and what they started with."""
+        seen = {"name": train.name, "content_id": train.content_id}
+        if self.spec.init_from is None:
+            return {TRAINED_ON: [seen]}
+        return {TRAINED_ON: [*sources(self.spec.init_from), seen], "initial_weights": self.spec.initial_weights}
 
     def _standardiser(self, train: ImageSet) -> Standardiser:
         """Of ``train``; where it is private, of what came before it, else fixed, so that it says nothing of anybody."""
         if self.spec.private is None:
             return Standardiser.of(train)
         if self.spec.init_from is not None:
-            card = initial_card(self.spec.init_from)
-            return Standardiser(tuple(card["mean"]), tuple(card["std"]))
+            return given_standardiser(initial_card(self.spec.init_from))
         return Standardiser.fixed(train.pixels.shape[1])
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
@@ -142,7 +150,7 @@ class Family(ABC):
             self._fill(network, self.weights(workdir, card["snapshots"], step))
             return place(network.eval().requires_grad_(False), device)
 
-        standardiser = Standardiser(tuple(card["mean"]), tuple(card["std"]))
+        standardiser = given_standardiser(card)
         snapshots = tuple(card["snapshots"])
         step = snapshot or snapshots[-1]
         loaded = Loaded(at(step), device, standardiser, snapshots, step, at, workdir, card)
@@ -153,8 +161,10 @@ class Family(ABC):
             vocabulary=vocabulary,
             standardiser=standardiser,
             image_shape=shape,
-            batch_size=self.spec.sample_batch,
+            rows=self.spec.sample_batch,
             device=device,
+            memory=memory_of(device),
+            most=resources.sampling_rows,
         )
 
     def snapshots(self, workdir: Path) -> tuple[int, ...]:
@@ -192,7 +202,7 @@ class Family(ABC):
             "fingerprint": fingerprint,
             **facts,
         }
-        write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        write_card(workdir, card)
 
     def _read_card(self, workdir: Path) -> dict[str, Any]:
         path = workdir / MODEL_CARD
@@ -207,6 +217,11 @@ class Family(ABC):
     def kind(self) -> str:
         """The family's name in files."""
         return str(type(self.spec).model_fields["kind"].default)
+
+
+def given_standardiser(card: Mapping[str, Any], of: str = "") -> Standardiser:
+    """The scale of images that ``card`` holds; ``of="latent_"``: that of latents."""
+    return Standardiser(tuple(card[f"{of}mean"]), tuple(card[f"{of}std"]))
 
 
 def check_sides(name: str, shape: Shape, multiple: int, remedy: str) -> None:

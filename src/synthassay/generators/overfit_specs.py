@@ -18,6 +18,7 @@ class OverfitSpec(DiffusionSpec):
     """
 
     positive_control: ClassVar[bool] = True
+    not_private: ClassVar[str] = "it is there to memorise"
 
     kind: Literal["overfit"] = "overfit"
     name: Name = "overfit"

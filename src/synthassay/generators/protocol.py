@@ -18,7 +18,7 @@ class Sampler(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Rows of one evaluation; a short batch is padded to it."""
+        """How many images are best asked for at once: what the device holds. It may change with the first of them."""
 
     def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:
         """Draw one image per seed.
@@ -29,7 +29,8 @@ class Sampler(Protocol):
         missing). A column that is not given is missing for all. Returns ``[n, c, (d,) h, w]`` float32 in [0, 1].
 
         Image i depends on ``seeds[i]`` and its conditions only: bit for bit on a CPU when the same rows stand at the
-        same places of a batch, and to 1e-4 whatever the rows beside it, their order and their number.
+        same places of a batch, and in single precision to 1e-4 whatever the rows beside it, their order and their
+        number. A GPU's batches follow its free memory, so that there it is always to rounding.
 
         Raises :class:`~synthassay.errors.UserError` for a value that the training images did not show.
         """

@@ -47,6 +47,7 @@ class GeneratorSpec(Spec):
     """Base of every trained generator. ``name`` is what tables and plots show."""
 
     positive_control: ClassVar[bool] = False  # True: trained to memorise, so that detectors can be seen to find it
+    not_private: ClassVar[str] = ""  # why there is no differentially private training of it; empty: there is
 
     name: Name
     condition_on: tuple[ConditionName, ...] = ("label",)
@@ -69,7 +70,9 @@ class GeneratorSpec(Spec):
         return initial_digest(self.init_from)
 
     @model_validator(mode="after")
-    def _no_private_masks(self) -> Self:
+    def _can_be_private(self) -> Self:
+        if self.private is not None and self.not_private:
+            raise ValueError(f"private={self.private.kind} is not for {self.name}: {self.not_private}")
         if self.private is not None and "mask" in self.condition_on:
             raise ValueError("private=dp with mask in condition_on: images would be drawn for the masks of training "
                              "patients, which no noise protects; leave mask out")  # fmt: skip

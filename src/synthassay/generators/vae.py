@@ -19,23 +19,13 @@ from synthassay.generators.conditioning.embedding import Embedder
 from synthassay.generators.devices import autocast, compiled, place, seeded, wants_compiling
 from synthassay.generators.family import Family, Loaded, Shape, check_sides
 from synthassay.generators.networks.folding import fold, unfold
+from synthassay.generators.networks.gaussians import gaussian_nll, kl_to_standard_normal
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.specs import VaeNetworkSpec, VaeSpec
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.generators.training.loop import Pace
 from synthassay.generators.training.scaling import SIGMA_DATA
 from synthassay.seeding import derive_seed
-
-
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, e^log_variance) ‖ N(0, I)) in nats, per row of ``[b, d]``."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-
-
-def gaussian_nll(images: Tensor, expected: Tensor, log_sigma: Tensor) -> Tensor:
-    """−log N(images; expected, e^(2·log_sigma)·I) in nats, per image of ``[b, c, *s]``."""
-    squares = ((images - expected) * (-log_sigma).exp()).square()
-    return (0.5 * squares + log_sigma + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
 
 class ConditionalVae(VarAutoEncoder):

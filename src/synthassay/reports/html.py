@@ -7,11 +7,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthassay.reports.data import ReportData
-from synthassay.reports.files import write_atomic
 from synthassay.reports.page import page_of
 from synthassay.reports.release import for_audience
 from synthassay.reports.select import Results
 from synthassay.reports.tables import ordered, to_json, to_parquet
+from synthassay.whole_files import PRIVATE, SHARED, write_whole
 
 
 @cache
@@ -36,8 +36,9 @@ def write_report(data: ReportData, out: Path) -> Path:
     data = for_audience(data)
     rows = ordered(data.results, [item.name for item in data.sets])
     page = page_of(data, Results(rows, data))
-    shared = data.audience == "release"
-    write_atomic(out / "results.parquet", to_parquet(rows), shared=shared)
-    write_atomic(out / "results.json", to_json(data, rows), shared=shared)
-    write_atomic(out / "report.html", render("report.html", page=page), shared=shared)
+    out.mkdir(parents=True, exist_ok=True)
+    mode = SHARED if data.audience == "release" else PRIVATE
+    write_whole(out / "results.parquet", to_parquet(rows), mode)
+    write_whole(out / "results.json", to_json(data, rows), mode)
+    write_whole(out / "report.html", render("report.html", page=page), mode)
     return out / "report.html"

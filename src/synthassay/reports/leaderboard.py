@@ -7,13 +7,13 @@ from pathlib import Path
 from synthassay.errors import UserError
 from synthassay.reports.figures.dots import dot_plot
 from synthassay.reports.figures.style import Mark, set_marks
-from synthassay.reports.files import write_atomic
 from synthassay.reports.html import render
 from synthassay.reports.layout import Cell, Head, Panel, Row, Table, floor_text, row_decimals, text_table, value_cell
 from synthassay.reports.numbers import ABSENT, interval, listing
 from synthassay.reports.ranking import Board, Entry, Placed, Refusal, boards
 from synthassay.reports.runs import Run, read_run
 from synthassay.reports.words import clean, metric_name, short, why
+from synthassay.whole_files import write_whole
 
 _PARTS_NAMED = 3  # differing parts of an identity that a message spells out
 
@@ -61,7 +61,8 @@ def compare(runs: Sequence[Path], out: Path, partial: bool = False) -> Path:
         others=[_ranked(i, board, marks) for i, board in enumerate(made) if not board.question.is_headline],
     )  # fmt: skip
     path = out / "leaderboard.html" if out.is_dir() or not out.suffix else out
-    write_atomic(path, render("leaderboard.html", page=page), shared=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, render("leaderboard.html", page=page))
     return path
 
 

@@ -9,6 +9,11 @@ from synthassay.scans.findings import DATE, NAME, Finding, Findings, Kind
 
 # Free text of the header of NIfTI-1 and -2; intent_name is a short name of what the values mean.
 TEXT_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
+# Fields of Analyze 7.5 headers that are about a person or an examination.
+ANALYZE_FIELDS: dict[str, tuple[Kind, str]] = {
+    "patient_id": ("patient", "Z"), "scannum": ("places, devices, descriptions", "clean"),
+    "exp_date": ("dates and times", "Z"), "exp_time": ("dates and times", "Z"), "generated": ("dates and times", "Z"),
+}  # fmt: skip
 TIME = re.compile(r"(?<![\d.])(?:[01]\d|2[0-3])[:]?[0-5]\d[:]?[0-5]\d(?:\.\d+)?(?!\d)")
 DICOM_EXTENSION, COMMENT_EXTENSION = 2, 6  # ecode of header extensions
 MOST_KEYS = 10_000  # of one sidecar
@@ -27,7 +32,7 @@ COLUMNS: dict[Kind, frozenset[str]] = {
 
 
 def nifti_findings(fields: Mapping[str, str], extensions: Iterable[int] = ()) -> Findings:
-    """What the text fields of a NIfTI header, and the codes of its extensions, carry.
+    """What the text fields of a NIfTI or Analyze header, and the codes of a NIfTI's extensions, carry.
 
     Programs write their own name and settings into ``descrip``; it counts where it holds a date, a time or a name.
     """
@@ -39,6 +44,9 @@ def nifti_findings(fields: Mapping[str, str], extensions: Iterable[int] = ()) ->
             found.add(Finding("places, devices, descriptions", "NIfTI db_name", "clean"))
         if field == "descrip" and re.search(r"\btime=", text, re.IGNORECASE) and TIME.search(text):
             found.add(Finding("dates and times", "NIfTI descrip: a time", "clean"))
+    for field, (kind, action) in ANALYZE_FIELDS.items():
+        if re.search(r"\w", fields.get(field, ""), re.ASCII):
+            found.add(Finding(kind, f"Analyze {field}", action))
     for code in set(extensions):
         if code == DICOM_EXTENSION:
             found.add(Finding("patient", "NIfTI extension with a DICOM header", "X"))

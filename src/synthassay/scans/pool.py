@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from selectors import EVENT_READ, DefaultSelector
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -84,21 +85,25 @@ class Pool(Generic[T, R]):
     def _visit(self, items: Sequence[T], indices: Sequence[int], count: int) -> Iterator[tuple[int, R | Unreadable]]:
         todo = deque(indices)
         crew: list[_Worker] = []
+        pipes = DefaultSelector()
         try:
             while todo or any(worker.pending for worker in crew):
                 while len(crew) < min(count, len(todo)):
                     crew.append(_Worker(self.work, self.limits))
+                    pipes.register(crew[-1].pipe, EVENT_READ, crew[-1])
                 for worker in crew:
                     worker.feed(items, todo, len(crew))
-                ready = wait([worker.pipe for worker in crew])
-                for worker in [worker for worker in crew if worker.pipe in ready]:
+                for key, _ in pipes.select():
+                    worker = key.data
                     yield from worker.collect()
                     if worker.ended:
+                        pipes.unregister(key.fd)
                         todo.extendleft(reversed(worker.pending))
                         crew.remove(worker)
         finally:
             for worker in crew:
                 worker.stop()
+            pipes.close()
 
 
 def explained(error: BaseException) -> Unreadable:

@@ -25,7 +25,9 @@ def clean(value: object) -> str | None:
     """``value`` as text without control characters, at most 64 characters; None where it says nothing."""
     if value is None:
         return None
-    shown = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in str(value)[:1024])
+    shown = str(value)[:1024]
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(" " if unicodedata.category(c).startswith(("C", "Z")) else c for c in shown)
     text = " ".join(shown.split())[:MAX_TEXT].rstrip()
     return None if text.casefold() in MISSING_WORDS else text
 

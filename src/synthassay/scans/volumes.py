@@ -11,6 +11,7 @@ from synthassay.specs import Spec
 
 AffineChoice = Literal["best", "sform", "qform"]
 VolumeIndex = Annotated[int, Field(ge=0)] | Literal["mean"] | None
+NotANumber = Literal["refuse", "background"]
 Millimetres = Annotated[float, Field(gt=0)]
 Length = Annotated[int, Field(ge=8, le=2048)]
 
@@ -44,12 +45,14 @@ class VolumeSpec(Spec):
 class Volume:
     """``values``: ``[x, y, z]`` float32, rescaled units. ``affine``: ``[4, 4]`` float64 from voxel indices to RAS+
     millimetres (NIfTI's convention; a DICOM position (x, y, z) in LPS+ is (-x, -y, z) here). ``mask``: ``[x, y, z]`` on
-    the same grid, the values of the mask's file. ``placed`` is False where the file does not say how its voxels lie."""
+    the same grid, the values of the mask's file. ``placed`` is False where the file does not say how its voxels lie.
+    ``filled``: how many voxels of the file are no numbers, and have its lowest value here."""
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
     mask: NDArray[np.float32] | None = None
     placed: bool = True
+    filled: int = 0
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

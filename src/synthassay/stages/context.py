@@ -1,6 +1,7 @@
 """What every stage is handed: the run's spec, the store, and where to report."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -10,7 +11,7 @@ from pydantic import SerializeAsAny, model_validator
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.downstream.specs import DownstreamSpec
 from synthassay.errors import UserError
-from synthassay.features.specs import EncoderSpec
+from synthassay.features.specs import Encoder, EncoderSpec
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external.specs import ExternalSpec
@@ -61,6 +62,7 @@ class RunContext:
     progress: Progress
     stages: list[StageOutput] = field(default_factory=list)
     fresh: set[str] = field(default_factory=set)  # keys of stages that a worker process of this run built
+    encoders: dict[object, "Encoder"] = field(default_factory=dict)  # each built, and its weights loaded, once
     started: float = field(default_factory=time.monotonic)
 
     def note(self, output: StageOutput) -> StageOutput:
@@ -69,6 +71,12 @@ class RunContext:
             output = replace(output, found_done=False)
         self.stages.append(output)
         return output
+
+    def encoder(self, key: object, build: Callable[[], "Encoder"]) -> "Encoder":
+        """The encoder of ``key``, which is built when it is first asked for."""
+        if key not in self.encoders:
+            self.encoders[key] = build()
+        return self.encoders[key]
 
     def set_names(self) -> tuple[str, ...]:
         """Names of the sets under test: generators, then controls; duplicates are an error."""

@@ -21,8 +21,9 @@ from synthassay.errors import UserError
 from synthassay.records import SPLITS, UNKNOWN_MASK, Cohort, ImageSet, Origin, Progress
 from synthassay.scans.facts import TABLE, Grid, ImageFacts, slice_grid, table_row
 from synthassay.stages.grids import real_grids, shared_grid
-from synthassay.store.files import disk_errors_explained, write_atomically, write_json
+from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.tables import load_cohort, load_images
+from synthassay.whole_files import replacing
 
 Format = Literal["dicom", "nifti"]
 SUFFIX: dict[Format, str] = {"dicom": ".dcm", "nifti": ".nii.gz"}
@@ -70,7 +71,8 @@ def export(order: Order, progress: Progress) -> Path:
         if _with_masks(found, order):
             (order.out / MASKS).mkdir()
         rows = list(_written(found, order, folder, progress))
-        write_atomically(order.out / LISTED, lambda path: _table(path, rows))
+        with replacing(order.out / LISTED, durable=True) as path:
+            _table(path, rows)
         write_json(order.out / SUMMARY, _summary(found, order))
     return order.out / LISTED
 

@@ -1,6 +1,7 @@
 """The line: every stage in order, each found done when nothing that changes it has changed."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Line:
         self.context.set_names()
         for spec in (self.context.spec.encoder, *self.context.spec.also_encode):
             if not isinstance(spec, DomainSpec):
-                spec.build(self.context.resources)
+                self.context.encoder(spec, partial(spec.build, self.context.resources))
         self.cohort, _ = prepare(self.context)
         if not len(self.cohort.split("generator-train")):
             raise UserError(
@@ -145,6 +146,7 @@ class Line:
         searched = {"generator-train, mirrored": mirrored_images(train), **self.panel}  # what memorisation looks at
         self.features = self._encoded(self.context.spec.encoder, {**compared, **searched})
         self.further = [self._encoded(spec, compared) for spec in self.context.spec.also_encode]
+        self.context.encoders.clear()  # classifiers need the memory
         for half in ("control-a", "control-b"):  # their images were encoded as part of both
             part = self.cohort.split(half)
             if len(part):

@@ -13,7 +13,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_cohort, save_cohort
 
-VERSION = 5
+VERSION = 6
 
 
 def prepare(context: RunContext) -> tuple[Cohort, StageOutput]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from synthassay.generators.family import PRIVACY
 from synthassay.generators.training.checkpoint import MODEL_CARD
+from synthassay.generators.training.initial import TRAINED_ON
 from synthassay.records import MetricResult
 from synthassay.store.store import StageOutput
 
@@ -21,13 +22,27 @@ def promises(trained: Mapping[str, StageOutput]) -> list[MetricResult]:
     rows = []
     for name, output in trained.items():
         path = output.path / MODEL_CARD
-        promised = json.loads(path.read_text(encoding="utf-8")).get(PRIVACY) if path.exists() else None
-        if promised is not None:
-            rows += [_row(name, promised, "epsilon", False), _row(name, promised, "delta", None)]
+        card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if PRIVACY in card:
+            promised, before = card[PRIVACY], _before(card)
+            rows += [_row(name, promised, before, "epsilon", False), _row(name, promised, before, "delta", None)]
     return rows
 
 
-def _row(name: str, promised: Mapping[str, Any], value: str, higher_is_better: bool | None) -> MetricResult:
+def _before(card: Mapping[str, Any]) -> list[str]:
+    """What was trained before, on which images, none of which the guarantee covers."""
+    if "initial_weights" not in card:
+        return []
+    names = [source["name"] for source in card.get(TRAINED_ON, [])[:-1]] or ["images that its card does not name"]
+    notes = [f"it started with weights that were trained, without this guarantee, on {', then '.join(names)}"]
+    if "latent_shape" in card:
+        notes.append(f"its autoencoder was trained on {names[0]} and not changed; it encodes and decodes these images")
+    return notes
+
+
+def _row(
+    name: str, promised: Mapping[str, Any], before: list[str], value: str, higher_is_better: bool | None
+) -> MetricResult:
     compared = ("unit", "neighbours") if value == "delta" else ("unit", "neighbours", "delta")
     how = (
         f"DP-SGD over {promised['steps']:,} steps: noise {promised['noise']:.4g}, clip {promised['clip']:g}, sampling "
@@ -45,5 +60,5 @@ def _row(name: str, promised: Mapping[str, Any], value: str, higher_is_better: b
         identity=tuple((part, f"{promised[part]}") for part in compared),
         higher_is_better=higher_is_better,
         status="ok" if promised["secure"] else "descriptive",
-        note="; ".join([how, *([] if promised["secure"] else [SEEDED]), NOT_COVERED]),
+        note="; ".join([how, *before, *([] if promised["secure"] else [SEEDED]), NOT_COVERED]),
     )

@@ -1,7 +1,6 @@
 """report: everything the line left → report.html, results.json and results.parquet in the run's folder."""
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from synthassay.stages.line import Line
 from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
+from synthassay.whole_files import PRIVATE, replacing
 
 VERSION = 4
 FILES = ("report.html", "results.json", "results.parquet")
@@ -93,9 +93,8 @@ def provenance_of(line: Line) -> dict[str, Any]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.copy(source, temporary)  # with its mode: an internal page is private
-    os.replace(temporary, target)
+    with replacing(target, PRIVATE) as temporary:
+        shutil.copy(source, temporary)  # with its mode: an internal page is private
 
 
 def _write_links(line: Line, out: Path) -> None:

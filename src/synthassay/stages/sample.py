@@ -64,31 +64,45 @@ def draw_shards(
     train: ImageSet,
     what: str = "sample",
 ) -> list[Path]:
-    """Sample shard by shard; a finished shard is a file and is not drawn again. Each process of a team draws its own.
+    """Sample in shards, as many at once as the device holds; a finished one is a file and is not drawn again.
 
-    ``what``: what the progress bar says. A signal that asks for an end is obeyed after the shard under way.
+    Each process of a team draws its own. ``what``: what the progress bar says. A signal that asks for an end is obeyed
+    after those under way.
     """
     shards.mkdir(exist_ok=True)
     starts = range(0, len(seeds), spec.sample_batch)
     paths = [shards / f"{start:08d}.npy" for start in starts]
     team = current_team()
-    mine = [(slice(start, start + spec.sample_batch), path) for start, path in zip(starts, paths, strict=True)]
-    mine = mine[team.rank :: team.size]
-    done = sum(len(seeds[rows]) for rows, path in mine if path.exists())
-    context.progress.start(f"{what} {spec.name}", sum(len(seeds[rows]) for rows, _ in mine), done)
+    rows = np.arange(len(seeds))
+    cut = [(rows[start : start + spec.sample_batch], path) for start, path in zip(starts, paths, strict=True)]
+    mine = cut[team.rank :: team.size]
+    left = [(rows, path) for rows, path in mine if not path.exists()]
+    total = sum(len(rows) for rows, _ in mine)
+    context.progress.start(f"{what} {spec.name}", total, total - sum(len(rows) for rows, _ in left))
     sampler: Sampler | None = None
     with stop_requests() as stop:
-        for rows, path in mine:
-            if path.exists():
-                continue
+        while left:
             sampler = sampler or spec.build().load(trained.path, context.resources, snapshot)
-            images = sampler.sample(seeds[rows], {name: values[rows] for name, values in conditions.items()})
-            write_array(path, quantise(images, train.pixels.dtype.name))
-            context.progress.advance(len(images))
+            together = max(1, sampler.batch_size // spec.sample_batch)
+            _draw(sampler, left[:together], seeds, conditions, train.pixels.dtype.name)
+            context.progress.advance(sum(len(rows) for rows, _ in left[:together]))
+            left = left[together:]
             stop.obey()
     context.progress.finish()
     team.wait()
     return paths
+
+
+def _draw(
+    sampler: Sampler, shards: list[tuple[NDArray[np.int64], Path]], seeds: NDArray[np.int64],
+    conditions: dict[str, NDArray], dtype: str,
+) -> None:  # fmt: skip
+    """Draw ``shards``, the rows and the file of each, at once."""
+    rows = np.concatenate([rows for rows, _ in shards])
+    ends = np.cumsum([len(rows) for rows, _ in shards])
+    images = sampler.sample(seeds[rows], {name: values[rows] for name, values in conditions.items()})
+    for part, (_, path) in zip(np.split(images, ends[:-1]), shards, strict=True):
+        write_array(path, quantise(part, dtype))
 
 
 def quantise(images: NDArray[np.float32], dtype: str) -> NDArray:

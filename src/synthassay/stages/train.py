@@ -1,5 +1,6 @@
 """train: generator-train images → generator."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from synthassay.generators.specs import GeneratorSpec
@@ -7,7 +8,7 @@ from synthassay.records import ImageSet
 from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 
-VERSION = 2
+VERSION = 3
 
 
 def train_key(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageKey:
@@ -19,9 +20,9 @@ def train_key(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> Sta
 def train(context: RunContext, spec: GeneratorSpec, images: ImageSet) -> StageOutput:
     """The trained generator of ``spec``."""
 
+    named = replace(images, name=context.spec.cohort.name)  # the card says what the weights were trained on
+
     def build(workdir: Path) -> None:
-        spec.build().fit(
-            images, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress
-        )
+        spec.build().fit(named, workdir, seed=context.spec.seed, resources=context.resources, progress=context.progress)
 
     return context.note(context.store.run(train_key(context, spec, images), build, shared=True))

@@ -1,15 +1,15 @@
-"""Files that are either whole or absent."""
+"""Files of the store, and what is said when the disk takes no more."""
 
 import contextlib
 import errno
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from synthassay.errors import UserError
+from synthassay.whole_files import write_whole
 
 
 @contextlib.contextmanager
@@ -27,36 +27,10 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
         raise
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write(temporary)`` and rename the temporary file to ``path`` once it is on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with disk_errors_explained(path.parent):
-            write(temporary)
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as readable JSON, atomically; NaN and infinity are refused."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-    write_atomically(path, write)
-
-
-def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_whole(path, (text + "\n").encode(), durable=True)
 
 
 def file_digest(path: Path) -> str:

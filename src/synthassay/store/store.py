@@ -22,8 +22,9 @@ from typing import Any
 
 from synthassay.errors import UserError
 from synthassay.specs import canonical_json, digest_of
-from synthassay.store.files import disk_errors_explained, file_digest, sync, write_json
+from synthassay.store.files import disk_errors_explained, file_digest, write_json
 from synthassay.store.provenance import Stopwatch, provenance
+from synthassay.whole_files import sync
 
 RECORDS = ("key.json", "outputs.json", "provenance.json")
 ELAPSED = ".elapsed.json"
@@ -115,8 +116,7 @@ class Store:
             return self._commit(key, workdir, watch.seconds())
 
     def _commit(self, key: StageKey, workdir: Path, seconds: float) -> StageOutput:
-        for scratch in workdir.glob(".*"):
-            shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
+        _drop_scratch(workdir)
         files = sorted(p for p in workdir.rglob("*") if p.is_file() and p.name not in RECORDS)
         write_json(workdir / "outputs.json", {p.relative_to(workdir).as_posix(): file_digest(p) for p in files})
         write_json(workdir / "key.json", key.to_json())
@@ -136,6 +136,14 @@ class Store:
         with (folder / f"{key.stage}-{key.digest}").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _drop_scratch(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path) if path.name.startswith(".") else _drop_scratch(path)
+        elif path.name.startswith("."):
+            path.unlink()
 
 
 def _elapsed(workdir: Path) -> float:

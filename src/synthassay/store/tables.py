@@ -21,7 +21,8 @@ from synthassay.records import (
     Quarantined,
     ScanRecord,
 )
-from synthassay.store.files import write_atomically, write_json
+from synthassay.store.files import write_json
+from synthassay.whole_files import replacing
 
 
 def _text(column: "pd.Series[Any]") -> NDArray[np.str_]:
@@ -30,17 +31,14 @@ def _text(column: "pd.Series[Any]") -> NDArray[np.str_]:
 
 def _write_table(path: Path, columns: dict[str, Any]) -> None:
     frame = pd.DataFrame({k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in columns.items()})
-    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
+    with replacing(path, durable=True) as temporary:
+        frame.to_parquet(temporary, index=False)
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """One ``.npy`` file, whole or absent."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as stream:
-            np.save(stream, array, allow_pickle=False)
-
-    write_atomically(path, write)
+    with replacing(path, durable=True) as temporary, temporary.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
 
 
 def save_arrays(arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:

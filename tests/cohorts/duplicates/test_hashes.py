@@ -1,16 +1,17 @@
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter
 
 from synthassay.cohorts.duplicates.hashes import (
     BANDS,
-    MIRRORS,
     RADIUS,
     close_pairs,
     distances,
     hashes_of,
-    mirrored,
     thumbnails,
+    turned_hashes,
 )
+from synthassay.cohorts.duplicates.turns import TURNS, Turn
 
 
 def pictures(n: int, channels: int = 1, size: int = 64) -> np.ndarray:
@@ -40,13 +41,20 @@ def test_brightness_contrast_and_channels_leave_the_hash_as_it_is():
     assert distances(plain, hashes_of(thumbnails(np.repeat(images, 3, axis=1)))).max() <= 1
 
 
-def test_the_hash_of_a_mirror_image_follows_from_that_of_the_image():
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+def test_the_hash_of_a_turned_image_follows_from_that_of_the_image(turn):
     images = pictures(20)
-    thumbs = thumbnails(images)
-    for mirror, axis in (("left-right", 3), ("up-down", 2)):
-        flipped = thumbnails(np.flip(images, axis))
-        assert distances(hashes_of(thumbs) ^ MIRRORS[mirror], hashes_of(flipped)).max() <= 2
-        np.testing.assert_allclose(mirrored(thumbs, mirror), flipped, atol=1e-5)
+    thumbs, turned = thumbnails(images), thumbnails(turn.of(images))
+    assert distances(turned_hashes(hashes_of(thumbs), turn), hashes_of(turned)).max() <= 2
+    np.testing.assert_allclose(turn.of(thumbs.reshape(-1, 32, 32)).reshape(-1, 1024), turned, atol=1e-5)
+
+
+def test_the_eight_turns_are_eight_and_quarter_turns_turn():
+    images = [turn.of(np.arange(9).reshape(3, 3)).ravel().tolist() for turn in TURNS]
+    assert len({tuple(image) for image in images}) == 8
+    square = np.arange(9).reshape(3, 3)
+    assert np.array_equal(Turn(transposed=True, left_right=True).of(square), np.rot90(square, -1))
+    assert {turn.name for turn in TURNS if np.array_equal(turn.of(square), np.rot90(square, 2))} == {"turned by half"}
 
 
 def test_every_pair_within_the_radius_is_found_once_and_no_other():
@@ -65,9 +73,9 @@ def test_every_pair_within_the_radius_is_found_once_and_no_other():
 
 def test_blocks_do_not_change_what_is_found(monkeypatch):
     hashes = np.random.default_rng(1).integers(0, 3, (200, BANDS)).astype(np.uint16)  # crowded bands
-    whole = close_pairs(hashes, "left-right")
+    whole = close_pairs(hashes, Turn(left_right=True))
     monkeypatch.setattr("synthassay.cohorts.duplicates.hashes.BLOCK", 64)
-    np.testing.assert_array_equal(np.array(close_pairs(hashes, "left-right")), np.array(whole))
+    np.testing.assert_array_equal(np.array(close_pairs(hashes, Turn(left_right=True))), np.array(whole))
 
 
 def test_no_images_have_no_pairs():

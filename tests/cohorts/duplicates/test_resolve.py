@@ -117,21 +117,34 @@ def test_equal_images_of_one_patient_and_blank_ones_are_no_doubles(tree):
     assert [row[1] for row in table.rows] == ["0", "0"]
 
 
-def test_near_doubles_are_reported_and_stop_only_where_asked(tree):
+def test_near_doubles_stop_and_are_only_reported_where_asked(tree):
     noise = np.random.default_rng(3).normal(0, 2, (64, 64))
     planted = {
         f"{number:02d}.png": np.uint8(np.clip(0.9 * picture(0)[:, ::-1] + noise, 0, 255)) for number in range(2, 39, 2)
     }
     root = tree(planted | {"38.png": np.uint8(np.clip(0.8 * picture(1) + 20 + noise, 0, 255))})
-    cohort = prepared(root, spec(exact="drop"))
+    cohort = prepared(root, spec(exact="drop", near="report"))
     near = [note for note in cohort.notes if "nearly equal" in note]
     assert len(near) == 1
     assert "of the pairs stand in two splits" in near[0]
-    kinds = pairs_of(root, spec(exact="drop")).query("kind == 'near'")
-    assert sorted(kinds["mirror"]) == ["", "left-right"], "one changed image, one mirrored and changed"
+    kinds = pairs_of(root, spec(exact="drop", near="report")).query("kind == 'near'")
+    assert sorted(kinds["change"]) == ["", "mirrored left-right"], "one changed image, one mirrored and changed"
     assert (kinds["correlation"] > 0.99).all()
     with pytest.raises(UserError, match=r"nearly equal .*\n.*\n.*duplicates.near=merge"):
-        prepared(root, spec(exact="drop", near="error"))
+        prepared(root, spec(exact="drop"))
+
+
+def test_turned_and_shifted_doubles_stop_or_merge_where_asked(tree):
+    original = np.pad(picture(0)[6:-6, 6:-6], 6)
+    planted = {f"{n:02d}.png": np.roll(np.rot90(original), (n % 5 - 2, n % 7 - 3), (0, 1)) for n in range(2, 23, 2)}
+    root = tree({"00.png": original} | planted)
+    with pytest.raises(UserError, match="nearly equal but stand under two patients, in two splits"):
+        prepared(root, spec())
+    cohort = prepared(root, spec(near="merge"))
+    assert len(set(cohort.images.patients.tolist())) == PATIENTS - len(planted)
+    (table,) = [table for table in cohort.tables if table.title == "Images under two patients"]
+    assert "nearly equal, turned by a quarter and shifted or cropped" in [row[0] for row in table.rows]
+    assert "shifted ones, laid on each other" in table.note
 
 
 def test_images_that_are_merely_alike_are_no_doubles(tree):

@@ -293,7 +293,9 @@ def test_nan_in_a_volume_is_quarantined(tmp_path):
     volume = np.full((8, 8, 2), 200, np.float32)
     volume[1, 1, 1] = np.nan
     nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii")
-    assert refused(tmp_path).found == "1 of 128 are NaN or infinite"
+    assert refused(tmp_path).found == "1 of 128 are NaN"
+    images, quarantined = load(tmp_path, policy=POLICY | {"not_a_number": "background"})
+    assert (len(images), quarantined) == (3, ())
 
 
 @pytest.mark.parametrize("name", ["z.png", "z.nii.gz", "z.dcm"])

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.diffusion.specs import SamplingSpec
-from synthassay.generators.latent.autoencoder import kl_to_standard_normal
 from synthassay.generators.latent.encoding import LATENTS
 from synthassay.generators.latent.specs import AutoencoderSpec, LatentEdmSpec
 from synthassay.generators.networks.unet import UNet
@@ -128,13 +127,6 @@ def test_planes_are_shares_of_each_cell() -> None:
     masks[:, 1, :4, :2] = 1
     network(torch.zeros(1, 2, 4, 4), torch.zeros(1), Condition(torch.zeros(1, 0).long(), torch.zeros(1, 0), masks))
     assert seen[0][0, 3, 0].tolist() == [0.5, 0, 0, 0]
-
-
-def test_kl_agrees_with_torch_distributions() -> None:
-    mean, deviation = torch.randn(3, 2, 4, 4), torch.rand(3, 2, 4, 4) + 0.1
-    normal = torch.distributions.Normal(mean, deviation)
-    expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).flatten(1).sum(1)
-    torch.testing.assert_close(kl_to_standard_normal(mean, deviation), expected)
 
 
 def test_sizes_that_do_not_fit_are_told_before_any_training(tmp_path: Path) -> None:

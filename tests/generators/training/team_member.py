@@ -46,6 +46,7 @@ def main(rank: int, size: int, folder: Path) -> None:
     assert team == Team(rank, size)
     for kind in KINDS:
         families.fit(families.tiny(kind), folder / kind)
+    families.fit(families.tiny_private(), folder / "private")
     try:
         families.fit(families.tiny("vae"), folder / "stopped", progress=SignalAt(STOP) if rank == 1 else None)
         raise AssertionError("the signal was lost")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
+from synthassay.generators.memory import Memory, rows_that_fit
 from synthassay.generators.sampling import BatchSampler
 from synthassay.generators.training.data import Ahead, TrainingData
 from synthassay.generators.training.learner import Losses
@@ -82,7 +83,7 @@ def test_a_family_trains_in_parts_to_the_same_losses(
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
-def sampler(room: int, drawn: list[int]) -> BatchSampler:
+def sampler(room: int, drawn: list[int], memory: Memory | None = None) -> BatchSampler:
     images = toy_images()
     standardiser = Standardiser.of(images)
 
@@ -95,7 +96,7 @@ def sampler(room: int, drawn: list[int]) -> BatchSampler:
 
     return BatchSampler(
         draw=draw, noise_shape=(1, 16, 16), purpose="x", vocabulary=Vocabulary.of(images, ["label"]),
-        standardiser=standardiser, image_shape=(1, 16, 16), batch_size=8, device=torch.device("cpu"),
+        standardiser=standardiser, image_shape=(1, 16, 16), rows=8, device=torch.device("cpu"), memory=memory, most=32,
     )  # fmt: skip
 
 
@@ -109,6 +110,59 @@ def test_sampling_halves_its_batch_until_it_fits_and_draws_the_same_images(caplo
     assert "drawn 2 at a time" in caplog.text
     with pytest.raises(UserError, match="does not hold the sampling of a single image"):
         sampler(0, []).sample(seeds, conditions)
+
+
+class Pretended:
+    """A memory in which a row takes 10 bytes and ``free`` bytes are left; says how often it was watched."""
+
+    def __init__(self, free: int) -> None:
+        self.left, self.watched = free, 0
+
+    def watch(self) -> None:
+        self.watched += 1
+
+    def taken(self) -> int:
+        return 8 * 10
+
+    def free(self) -> int:
+        return self.left
+
+
+@pytest.mark.parametrize(
+    ("free", "drawn"),
+    [
+        (250, [8, 16, 16, 16, 8]),  # room for 20, of which multiples of 8 are asked for
+        (10_000, [8, 32, 24]),  # the most that is asked for; the last is filled up to a multiple of 8
+        (10, [8] * 8),  # what has fitted once
+    ],
+)
+def test_sampling_grows_to_what_the_memory_holds_and_draws_the_same_images(free: int, drawn: list[int]) -> None:
+    seeds, conditions = np.arange(61), {"label": np.arange(61) % 2}
+    found: list[int] = []
+    memory = Pretended(free)
+    growing = sampler(100, found, memory)
+    assert growing.batch_size == 8
+    images = growing.sample(seeds, conditions)
+    np.testing.assert_allclose(images, sampler(8, []).sample(seeds, conditions))
+    assert (found, growing.batch_size, memory.watched) == (drawn, max(drawn), 1)
+
+
+def test_sampling_that_grew_too_far_is_halved_and_one_that_did_not_fit_at_all_does_not_grow() -> None:
+    seeds, conditions = np.arange(61), {"label": np.arange(61) % 2}
+    found: list[int] = []
+    too_far = sampler(20, found, Pretended(10_000))
+    np.testing.assert_allclose(too_far.sample(seeds, conditions), sampler(8, []).sample(seeds, conditions))
+    assert (found, too_far.batch_size) == ([8, 32, 16, 16, 16, 8], 16)
+    small = sampler(5, [], Pretended(10_000))
+    small.sample(seeds, conditions)
+    assert small.room == 4
+
+
+def test_rows_that_fit_keep_a_margin_and_to_the_most() -> None:
+    assert rows_that_fit(8, 80, 1000, 10_000) == 80
+    assert rows_that_fit(8, 80, 1000, 50) == 50
+    assert rows_that_fit(8, 80, 1000, 4) == 8
+    assert rows_that_fit(8, 0, 1000, 50) == 8  # nothing was seen
 
 
 def test_batches_that_are_gathered_ahead_are_those_that_are_not() -> None:

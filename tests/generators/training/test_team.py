@@ -11,7 +11,7 @@ import torch
 
 from synthassay.generators.training.checkpoint import read_tensors
 from synthassay.team import ALONE, Team, apart, current_team
-from tests.generators.families import fit, tiny
+from tests.generators.families import fit, tiny, tiny_private
 
 MEMBER = Path(__file__).with_name("team_member.py")
 
@@ -31,9 +31,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["edm", "gan", "vae"])
+@pytest.mark.parametrize("kind", ["edm", "gan", "vae", "private"])
 def test_two_processes_have_the_curve_and_the_weights_of_one(kind: str, two: Path, tmp_path: Path) -> None:
-    fit(tiny(kind), tmp_path)
+    """Of a private training too: the patients of both processes are those of one, and noise is added once."""
+    fit(tiny_private() if kind == "private" else tiny(kind), tmp_path)
+    assert (tmp_path / "model.json").read_text() == (two / kind / "model.json").read_text()  # the same ε is promised
     one, other = (np.loadtxt(folder / "losses.csv", delimiter=",", skiprows=1) for folder in (tmp_path, two / kind))
     np.testing.assert_allclose(other, one, rtol=2e-4)
     weights = [read_tensors(folder / "model.safetensors")[0] for folder in (tmp_path, two / kind)]

@@ -130,13 +130,10 @@ def test_what_is_no_volume_of_numbers_is_refused(tmp_path, save, read):
         (np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "only real numbers"),
         (numbers("f4").astype(np.complex64), "only real numbers"),
         (numbers("f4", (*SHAPE, 1, 3)), "several values for each voxel"),
-        (np.full(SHAPE, 1e300), "NaN or infinite"),
+        (np.full(SHAPE, 1e300), "holds infinite values"),
     ):
         with pytest.raises(Unreadable, match=reason):
             read(save(values, name="a.nii"))
-    nib.save(nib.AnalyzeImage(numbers("i2"), np.eye(4)), tmp_path / "old.hdr")
-    with pytest.raises(Unreadable, match="Analyze"):
-        read(tmp_path / "old.hdr")
     (tmp_path / "text.nii").write_bytes(b"not a volume at all" * 40)
     with pytest.raises(Unreadable, match="not a NIfTI file"):
         read(tmp_path / "text.nii")

@@ -1,21 +1,15 @@
-"""Which images of different patients are the same: equal pixel by pixel, or close by hash and by correlation."""
+"""Which images of different patients are the same: equal pixel by pixel, close by hash and by correlation, or the same
+when laid on each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.cohorts.duplicates.hashes import (
-    MIRRORS,
-    Hashes,
-    Rows,
-    close_pairs,
-    hashes_of,
-    mirrored,
-    thumbnails,
-)
+from synthassay.cohorts.duplicates.hashes import SIDE, Hashes, Rows, close_pairs, hashes_of, thumbnails
+from synthassay.cohorts.duplicates.moved import SMALLEST, Moved
+from synthassay.cohorts.duplicates.pairs import Double, Doubles
+from synthassay.cohorts.duplicates.turns import TURNS, Turn
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.sources import Image
 from synthassay.records import Progress
@@ -26,52 +20,34 @@ LEAST_CORRELATION = 0.99
 CLOSER_THAN_USUAL = 4  # a copy lies at a quarter of the distance at which other patients usually lie, or nearer
 
 
-@dataclass(frozen=True, slots=True)
-class Double:
-    """Two images of different patients (rows, the first is the lower one) that are one image."""
-
-    first: int
-    second: int
-    kind: Literal["exact", "near"]
-    mirror: str = ""  # how the second one is mirrored: "left-right" or "up-down"
-    correlation: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Doubles:
-    """The pairs found. Of several copies of one image each is paired with the next, so k copies give k - 1 pairs.
-
-    ``usual``: the median correlation of an image with the nearest one of another patient, NaN with one patient.
-    ``threshold``: pairs that are close by hash are near doubles from this correlation on.
-    """
-
-    pairs: tuple[Double, ...]
-    usual: float
-    threshold: float
-
-
-def find_doubles(images: Sequence[Image], maps: PixelMaps, progress: Progress) -> Doubles:
+def find_doubles(images: Sequence[Image], maps: PixelMaps, workers: int, progress: Progress) -> Doubles:
     """Doubles across patients among ``images``, whose pixels ``maps`` holds. Images of one value are left out.
+
+    Nearly equal ones are found under all eight turns; what is shifted or cropped as well, by :class:`Moved`.
 
     The correlation of a near double must be at least 0.99, and so high that the two images, as standardised 32 × 32
     pixels, lie at a quarter or less of the usual distance between an image and the nearest one of another patient:
     images of some cohorts are all alike.
     """
     patients = np.unique([image.source.patient for image in images], return_inverse=True)[1]
-    hashes, plain, usual = _measured(images, maps, patients, progress)
+    moved = Moved() if min(maps.shape[-2:]) >= SMALLEST else None
+    hashes, plain, usual = _measured(images, maps, patients, moved, progress)
     threshold = max(LEAST_CORRELATION, 1 - (1 - usual) / CLOSER_THAN_USUAL**2) if usual == usual else LEAST_CORRELATION
-    digests = np.unique([image.plane.digest for image in images], return_inverse=True)[1]
+    _, different, digests = np.unique([image.plane.digest for image in images], return_index=True, return_inverse=True)
     rows = np.flatnonzero(~plain)
     pairs = [Double(i, j, "exact") for i, j in _chained(digests, patients, rows)]
-    for mirror in MIRRORS:
-        first, second = _candidates(hashes, patients, rows, mirror)
-        fresh = digests[first] != digests[second] if not mirror else np.ones(len(first), np.bool_)
-        pairs += _confirmed(images, maps, first[fresh], second[fresh], mirror, threshold)
-    return Doubles(tuple(_best(pairs)), usual, threshold)
+    for turn in TURNS:
+        first, second = _candidates(hashes, patients, rows, turn)
+        fresh = digests[first] != digests[second] if not turn.name else np.ones(len(first), np.bool_)
+        pairs += _confirmed(images, maps, first[fresh], second[fresh], turn, threshold)
+    if moved is None:
+        return Doubles(tuple(_best(pairs)), usual, threshold)
+    found, detail = moved.doubles(np.sort(different), patients, workers)
+    return Doubles(tuple(_best([*pairs, *found])), usual, threshold, detail)
 
 
 def _measured(
-    images: Sequence[Image], maps: PixelMaps, patients: NDArray[np.int64], progress: Progress
+    images: Sequence[Image], maps: PixelMaps, patients: NDArray[np.int64], moved: Moved | None, progress: Progress
 ) -> tuple[Hashes, NDArray[np.bool_], float]:
     """Hash of each image, which images hold one value, and the usual correlation with the nearest other patient."""
     drawn = np.sort(numpy_generator("doubles").permutation(len(images))[:SAMPLE])
@@ -83,6 +59,8 @@ def _measured(
         thumbs = thumbnails(block)
         hashes.append(hashes_of(thumbs))
         plain.append(~thumbs.any(1))
+        if moved is not None:
+            moved.add(block)
         others = np.where(patients[drawn][:, None] == patients[where][None], -np.inf, sample @ thumbs.T)
         nearest = np.maximum(nearest, others.max(1))
         progress.advance(len(block))
@@ -104,12 +82,12 @@ def _chained(codes: NDArray[np.int64], patients: NDArray[np.int64], rows: Rows) 
     return list(zip(before[linked].tolist(), after[linked].tolist(), strict=True))
 
 
-def _candidates(hashes: Hashes, patients: NDArray[np.int64], rows: Rows, mirror: str) -> tuple[Rows, Rows]:
+def _candidates(hashes: Hashes, patients: NDArray[np.int64], rows: Rows, turn: Turn) -> tuple[Rows, Rows]:
     """Pairs of different patients that are close by hash; images of one hash are chained, not all paired."""
     unique, first_of, code = np.unique(hashes[rows], axis=0, return_index=True, return_inverse=True)
-    near, far = close_pairs(unique, mirror)
+    near, far = close_pairs(unique, turn)
     first, second = rows[first_of[near]], rows[first_of[far]]
-    if not mirror:
+    if not turn.name:
         codes = np.full(len(hashes), -1, np.int64)
         codes[rows] = code.ravel()
         chained = np.array(_chained(codes, patients, rows), np.int64).reshape(-1, 2)
@@ -119,24 +97,24 @@ def _candidates(hashes: Hashes, patients: NDArray[np.int64], rows: Rows, mirror:
 
 
 def _confirmed(
-    images: Sequence[Image], maps: PixelMaps, first: Rows, second: Rows, mirror: str, threshold: float
+    images: Sequence[Image], maps: PixelMaps, first: Rows, second: Rows, turn: Turn, threshold: float
 ) -> list[Double]:
     if not len(first):
         return []
     needed, places = np.unique(np.concatenate([first, second]), return_inverse=True)
     thumbs = _thumbnails_at(images, maps, needed)
-    one, other = thumbs[places[: len(first)]], mirrored(thumbs[places[len(first) :]], mirror)
-    correlation = np.einsum("ij,ij->i", one, other)
+    square = thumbs.reshape(-1, SIDE, SIDE)
+    correlation = np.einsum("kij,kij->k", square[places[: len(first)]], turn.of(square[places[len(first) :]]))
     return [
-        Double(int(i), int(j), "near", mirror, min(1.0, float(r)))
+        Double(int(i), int(j), "near", turn.name, correlation=min(1.0, float(r)))
         for i, j, r in zip(first, second, correlation, strict=True)
         if r >= threshold
     ]
 
 
 def _best(pairs: Sequence[Double]) -> list[Double]:
-    """One entry for each pair of images: equal before similar, then the most similar."""
+    """One entry for each pair of images: equal before similar, in place before moved, then the most similar."""
     best: dict[tuple[int, int], Double] = {}
-    for pair in sorted(pairs, key=lambda pair: (pair.kind != "exact", -pair.correlation)):
+    for pair in sorted(pairs, key=lambda pair: (pair.kind != "exact", pair.moved, -pair.correlation)):
         best.setdefault((pair.first, pair.second), pair)
     return sorted(best.values(), key=lambda pair: (pair.first, pair.second))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from synthassay.cohorts.duplicates.find import Double
+from synthassay.cohorts.duplicates.pairs import Double
 from synthassay.cohorts.sources import Image
 from synthassay.cohorts.specs import DuplicateSpec
 from synthassay.errors import UserError

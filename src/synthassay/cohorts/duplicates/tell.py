@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from synthassay.cohorts.duplicates.find import Doubles
+from synthassay.cohorts.duplicates.moved import CORRELATION, SMALLEST
+from synthassay.cohorts.duplicates.pairs import Doubles
 from synthassay.cohorts.duplicates.resolve import KINDS, leaks
 from synthassay.cohorts.pseudonyms import write_private_table
 from synthassay.cohorts.sources import Image
@@ -36,11 +37,11 @@ def table_of(doubles: Doubles, images: Sequence[Image], splits: Mapping[int, str
     """Pairs, pairs of patients and pairs in two splits by kind, and by what a near double was told from chance."""
     rows, people = [], []
     for kind, text in KINDS.items():
-        for mirror in sorted({pair.mirror for pair in doubles.pairs if pair.kind == kind} | {""}):
-            pairs = [pair for pair in doubles.pairs if pair.kind == kind and pair.mirror == mirror]
+        for change in sorted({pair.change for pair in doubles.pairs if pair.kind == kind} | {""}):
+            pairs = [pair for pair in doubles.pairs if pair.kind == kind and pair.change == change]
             couples = {(_own(images[pair.first]), _own(images[pair.second])) for pair in pairs}
             leaking = sum(leaks(pair, splits) for pair in pairs)
-            rows.append((f"{text}, mirrored {mirror}" if mirror else text,
+            rows.append((f"{text}, {change}" if change else text,
                          *(f"{count:,}" for count in (len(pairs), len(couples), leaking))))  # fmt: skip
             people.append(len({person for couple in couples for person in couple}))
     usual = f"{doubles.usual:.3f}" if doubles.usual == doubles.usual else "unknown"
@@ -49,8 +50,15 @@ def table_of(doubles: Doubles, images: Sequence[Image], splits: Mapping[int, str
         columns=("Pairs that are", "Pairs of images", "Pairs of patients", "In two splits"),
         rows=tuple(rows), patients=tuple(people),
         note=f"An image and the nearest one of another patient usually correlate by {usual}; near doubles by "
-             f"{doubles.threshold:.3f} or more, and by perceptual hash. Images of one value are left out.",
+             f"{doubles.threshold:.3f} or more, and by perceptual hash{_of_moved(doubles)}. Images of one value are "
+             "left out.",
     )  # fmt: skip
+
+
+def _of_moved(doubles: Doubles) -> str:
+    if doubles.moved_threshold != doubles.moved_threshold:
+        return f"; for shifted ones images of fewer than {SMALLEST} pixels a side are too small"
+    return f"; shifted ones, laid on each other, by {CORRELATION:g}, and by {doubles.moved_threshold:.3f} in details"
 
 
 def write_pairs(stem: Path, doubles: Doubles, images: Sequence[Image], splits: Mapping[int, str]) -> None:
@@ -64,7 +72,7 @@ def write_pairs(stem: Path, doubles: Doubles, images: Sequence[Image], splits: M
 
 def _private_columns(doubles: Doubles, images: Sequence[Image], splits: Mapping[int, str]) -> dict[str, list[object]]:
     columns: dict[str, list[object]] = {
-        "kind": [pair.kind for pair in doubles.pairs], "mirror": [pair.mirror for pair in doubles.pairs],
+        "kind": [pair.kind for pair in doubles.pairs], "change": [pair.change for pair in doubles.pairs],
         "correlation": [pair.correlation for pair in doubles.pairs],
     }  # fmt: skip
     for side in ("first", "second"):

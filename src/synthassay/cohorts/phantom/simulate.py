@@ -14,11 +14,12 @@ from synthassay.cohorts.phantom.lesion import Lesion, draw_lesion
 from synthassay.cohorts.phantom.plan import Patient, Study, plan_patients
 from synthassay.cohorts.phantom.scene import Pose, Scene, render
 from synthassay.cohorts.phantom.specs import PhantomSpec
-from synthassay.cohorts.phantom.truth import LABELS, TruthWriter, is_complete, write_bytes
+from synthassay.cohorts.phantom.truth import LABELS, TruthWriter, is_complete
 from synthassay.errors import UserError
 from synthassay.records import Progress
 from synthassay.seeding import numpy_generator
 from synthassay.specs import canonical_json, digest_of
+from synthassay.whole_files import write_whole
 
 SPEC_FILE = "spec.json"
 LEVEL_SD_MM = 1.0  # how exactly two studies of a patient hit the same level
@@ -46,7 +47,7 @@ def write_phantom(spec: PhantomSpec, out: Path, progress: Progress) -> None:
         path = dicom / image.path
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, encode_dicom(image, _measure(spec, image, scene)))
+            write_whole(path, encode_dicom(image, _measure(spec, image, scene)))
         writer.add(image, scene)
         progress.advance()
     writer.commit(dicom / LABELS)
@@ -66,7 +67,7 @@ def plan_images(spec: PhantomSpec) -> Iterator[Slice]:
 def _claim(spec: PhantomSpec, path: Path) -> None:
     content = (canonical_json(spec.to_key()) + "\n").encode()
     if not path.is_file():
-        write_bytes(path, content)
+        write_whole(path, content)
     elif path.read_bytes() != content:
         raise UserError("the output folder holds a phantom of other settings (truth/spec.json differs); "
                         "name an empty folder or delete that one")  # fmt: skip

@@ -1,9 +1,7 @@
 """The ground truth beside the phantom's images: one table, and arrays in its row order."""
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,30 +12,12 @@ from numpy.typing import NDArray
 from synthassay.cohorts.phantom.dicom_writer import Slice
 from synthassay.cohorts.phantom.scene import Scene
 from synthassay.scans.unreadable import Unreadable
+from synthassay.whole_files import put_in_place, replacing, write_whole
 
 FOLDER = "truth"  # beside the DICOM folder
 TABLE, NOISE_FREE, MASKS, STRUCTURES = "truth.parquet", "noise_free.npy", "masks.npy", "structures.npy"
 ARRAYS = {NOISE_FREE: np.float32, MASKS: np.uint8, STRUCTURES: np.uint8}
 LABELS = "labels.csv"  # inside the DICOM folder: what a hospital would send along with the files
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well, whole or not at all.
-
-    The temporary name is fixed, so that what a killed process left behind is overwritten by the next.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    yield temporary
-    with temporary.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """``content`` as the file ``path``, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def truth_row(image: Slice, scene: Scene) -> dict[str, object]:
@@ -65,7 +45,7 @@ class TruthWriter:
         self._folder = folder
         self._rows: list[dict[str, object]] = []
         self._arrays = {
-            name: np.lib.format.open_memmap(folder / f".{name}.tmp", mode="w+", dtype=dtype, shape=(n, size, size))
+            name: np.lib.format.open_memmap(self._map(name), mode="w+", dtype=dtype, shape=(n, size, size))
             for name, dtype in ARRAYS.items()
         }
 
@@ -77,15 +57,17 @@ class TruthWriter:
         self._arrays[STRUCTURES][row] = scene.structures
         self._rows.append(truth_row(image, scene))
 
+    def _map(self, name: str) -> Path:
+        return self._folder / f".{name}.tmp"
+
     def commit(self, labels: Path) -> None:
         """Write arrays, the label table at ``labels``, and last the truth's table, whose presence says complete."""
         for name, array in self._arrays.items():
             array.flush()
-            with replacing(self._folder / name):
-                pass  # the memory map is the temporary file
+            put_in_place(self._map(name), self._folder / name)
         table = pd.DataFrame(self._rows)
         given = table[["file", "lesion"]].assign(lesion=table["lesion"].astype(np.int64))
-        write_bytes(labels, given.to_csv(index=False, lineterminator="\n").encode())
+        write_whole(labels, given.to_csv(index=False, lineterminator="\n").encode())
         with replacing(self._folder / TABLE) as temporary:
             table.to_parquet(temporary, index=False)
 

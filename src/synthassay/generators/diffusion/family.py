@@ -23,10 +23,11 @@ from synthassay.generators.networks.specs import MagnitudePreservingSpec
 from synthassay.generators.networks.unet import UNet
 from synthassay.generators.sampling import Draw, Noise
 from synthassay.generators.training.averages import WIDTHS, Profile, reconstruction_weights, weighted_sum
-from synthassay.generators.training.checkpoint import MODEL, read_tensors
+from synthassay.generators.training.checkpoint import MODEL
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.generators.training.loop import Pace, snapshot_name
 from synthassay.seeding import derive_seed
+from synthassay.tensorfiles import read_tensors
 
 
 class DiffusionLearner(Learner):

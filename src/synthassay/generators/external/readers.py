@@ -77,7 +77,8 @@ def _picture(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Plane
 
 
 def _nifti(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
-    return _slices(read_volume(open_file(path, spec.limits), spec.limits), spec, policy)
+    not_a_number = policy.get("not_a_number", "refuse")
+    return _slices(read_volume(open_file(path, spec.limits), spec.limits, not_a_number=not_a_number), spec, policy)
 
 
 def _slices(volume: Volume, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:

@@ -16,7 +16,7 @@ from synthassay.generators.foreign.sampler import ForeignModel, ForeignSampler, 
 from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.generators.foreign.weights import check_pinned, read_weights
 from synthassay.generators.protocol import Sampler
-from synthassay.generators.training.checkpoint import MODEL_CARD, write_text
+from synthassay.generators.training.checkpoint import MODEL_CARD, write_card
 from synthassay.records import ImageSet, Progress
 from synthassay.specs import Resources
 
@@ -58,7 +58,7 @@ class PretrainedFamily(ABC):
             "digest": files.digest(),
             "weights": self.digests,
         }
-        write_text(workdir / MODEL_CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        write_card(workdir, card)
 
     def load(self, workdir: Path, resources: Resources, snapshot: int | None = None) -> Sampler:
         """The sampler of the files whose digest the card in ``workdir`` holds; they have no snapshots."""

@@ -43,7 +43,7 @@ class ForeignSampler:
 
     @property
     def batch_size(self) -> int:
-        """Rows of one evaluation."""
+        """Rows of one evaluation, whatever the memory would hold."""
         return self.spec.sample_batch
 
     def sample(self, seeds: NDArray[np.int64], conditions: Conditions) -> NDArray[np.float32]:

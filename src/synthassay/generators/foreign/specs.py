@@ -1,6 +1,6 @@
 """Settings of pretrained generators. Light: networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +19,8 @@ class PretrainedSpec(GeneratorSpec):
     ``path`` and ``trained_on`` are places, not content, so they are no part of a key: the files enter it by their
     digests. ``condition_on`` follows from ``labels``.
     """
+
+    not_private: ClassVar[str] = "nothing of it is trained here"
 
     condition_dropout: Literal[0] = Field(0, exclude=True)  # for training only
     path: str | None = Field(None, exclude=True)

@@ -1,6 +1,6 @@
 """Settings of the GAN. Light: the networks are imported when a spec is built."""
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,11 @@ class AugmentationSpec(Spec):
 
 class GanSpec(GeneratorSpec):
     """A GAN after R3GAN (Huang et al. 2024, arXiv 2501.05441), of images or of volumes."""
+
+    not_private: ClassVar[str] = (
+        "its discriminator learns by gradient penalties (R1, R2), whose gradients are second derivatives that would be "
+        "needed of every patient alone, and its losses and augmentation compare patients with generated images"
+    )
 
     kind: Literal["gan", "gan3d"] = "gan"  # the networks have as many dimensions as the images
     name: Name = "gan"

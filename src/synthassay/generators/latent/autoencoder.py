@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from synthassay.generators.conditioning.condition import Condition
 from synthassay.generators.devices import place, seeded
 from synthassay.generators.latent.specs import AutoencoderSpec
+from synthassay.generators.networks.gaussians import kl_to_standard_normal
 from synthassay.generators.networks.r3gan import image_end, stem
 from synthassay.generators.training.learner import Average, Draws, Learner, Losses, Phase, adamw, followed, kept
 from synthassay.seeding import derive_seed
@@ -60,12 +61,6 @@ def latent_shape(spec: AutoencoderSpec, shape: Shape) -> Shape:
     return (spec.latent_channels, *(side // spec.factor for side in shape[1:]))
 
 
-def kl_to_standard_normal(mean: Tensor, deviation: Tensor) -> Tensor:
-    """KL(N(mean, deviation²) ‖ N(0, I)) in nats, per row of ``[b, c, *s]``."""
-    variance = deviation.square()
-    return 0.5 * (mean.square() + variance - 1 - variance.log()).flatten(1).sum(1)
-
-
 def discriminator(spec: AutoencoderSpec, shape: Shape) -> PatchDiscriminator:
     """Images → one verdict for each of many overlapping patches. Its group normalisation sees each image alone."""
     return PatchDiscriminator(
@@ -112,7 +107,7 @@ class AutoencoderLearner(Learner):
         again = self.autoencoder.decode(mean + noise * deviation)
         error = again - images
         reconstruction = error.abs().mean() if self.spec.reconstruction == "l1" else error.square().mean()
-        kl = kl_to_standard_normal(mean, deviation).mean() / images[0].numel()
+        kl = kl_to_standard_normal(mean, 2 * deviation.log()).mean() / images[0].numel()
         return Losses(reconstruction + self.spec.kl_weight * kl, {"reconstruction": reconstruction, "kl": kl}), again
 
     def _adversarial_loss(self, images: Tensor, condition: Condition, noise: Tensor) -> Losses:

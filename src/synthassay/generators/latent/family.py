@@ -12,22 +12,25 @@ from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Condition, Vocabulary
 from synthassay.generators.devices import autocast, place
 from synthassay.generators.diffusion.family import DiffusionFamily, DiffusionLearner
-from synthassay.generators.family import Family, Loaded, Shape, check_sides
+from synthassay.generators.family import Family, Loaded, Shape, check_sides, given_standardiser
 from synthassay.generators.latent.autoencoder import Autoencoder, AutoencoderLearner, latent_shape
-from synthassay.generators.latent.encoding import encoded
+from synthassay.generators.latent.encoding import BLOCK, encoded, moments
 from synthassay.generators.latent.specs import LatentSpec
 from synthassay.generators.sampling import Draw, Noise
-from synthassay.generators.training.checkpoint import MODEL, read_tensors, write_tensors
+from synthassay.generators.training.checkpoint import AUTOENCODER, MODEL
 from synthassay.generators.training.data import TrainingData
+from synthassay.generators.training.initial import initial_card
 from synthassay.generators.training.loop import Pace, Training
 from synthassay.generators.training.scaling import Standardiser
-from synthassay.records import Progress
-
-AUTOENCODER = "autoencoder"  # folder of the first training within that of the second
+from synthassay.records import ImageSet, Progress
+from synthassay.team import current_team
+from synthassay.tensorfiles import read_tensors, write_tensors
 
 
 class LatentFamily(Family):
     """``prior`` learns the latents of an autoencoder, standardised; what it draws is decoded."""
+
+    one_network = True
 
     def __init__(self, spec: LatentSpec, prior: DiffusionFamily, pace: Pace | None = None) -> None:
         super().__init__(pace)
@@ -62,19 +65,45 @@ class LatentFamily(Family):
     def prepared(
         self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress
     ) -> tuple[TrainingData, Mapping[str, Any]]:
-        """The latents of the images, each its mean, by an autoencoder that is trained first.
+        """The latents of the images, each its mean, by an autoencoder that is trained first, or is given.
 
         Everything that follows from the first training is written once and read again when the second one is resumed.
+        What a private training says of the latents (their scale) comes with the given autoencoder.
         """
-        autoencoder = self._autoencoder(data, folder / AUTOENCODER, fingerprint, progress)
-        found = encoded(autoencoder, data, folder, fingerprint, self.spec.autoencoder.training.precision)
-        facts = {
+        start, private = self.spec.init_from, self.spec.private is not None
+        if start is None:
+            autoencoder = self._autoencoder(data, folder / AUTOENCODER, fingerprint, progress)
+        else:
+            autoencoder = self._given(start / AUTOENCODER, data, folder / AUTOENCODER)
+        precision = self.spec.autoencoder.training.precision
+        found = encoded(autoencoder, data, folder, fingerprint, precision, 1 if private else BLOCK)
+        scale = moments(found.latents) if start is None else given_standardiser(initial_card(start), "latent_")
+        facts: dict[str, Any] = {
             "latent_shape": list(found.latents.shape[1:]),
-            "latent_mean": found.standardiser.mean,
-            "latent_std": found.standardiser.std,
-            "reconstruction_error": found.error,  # mean |x̂ − x| over generator-train, of the full range
+            "latent_mean": scale.mean,
+            "latent_std": scale.std,
         }
-        return replace(data, pixels=found.latents, pixel_max=1, standardiser=found.standardiser), facts
+        if not private:
+            facts["reconstruction_error"] = found.error  # over generator-train
+        return replace(data, pixels=found.latents, pixel_max=1, standardiser=scale), facts
+
+    def _standardiser(self, train: ImageSet) -> Standardiser:
+        """That of the images which a given autoencoder was trained on, else of ``train``."""
+        if self.spec.init_from is None:
+            return super()._standardiser(train)
+        return given_standardiser(initial_card(self.spec.init_from))
+
+    def _given(self, source: Path, data: TrainingData, folder: Path) -> Autoencoder:
+        """The autoencoder in ``source``, which stays as it is; ``folder`` receives a copy."""
+        if not (source / MODEL).is_file():
+            raise UserError(f"{self.spec.name}: generator.init_from holds no {AUTOENCODER}/{MODEL}.\n"
+                            f"Give a finished training of {self.kind}, with its folder {AUTOENCODER}.")  # fmt: skip
+        team = current_team()
+        if team.rank == 0:
+            folder.mkdir(exist_ok=True)
+            write_tensors(folder / MODEL, read_tensors(source / MODEL)[0])
+        team.wait()
+        return self._read(folder, tuple(data.pixels.shape[1:]), data.device)
 
     def _autoencoder(self, data: TrainingData, folder: Path, fingerprint: str, progress: Progress) -> Autoencoder:
         folder.mkdir(exist_ok=True)
@@ -118,7 +147,7 @@ class LatentFamily(Family):
     def draw(self, loaded: Loaded) -> Draw:
         """What the model of the latents draws, decoded."""
         latents = self.prior.draw(loaded)
-        scale = Standardiser(tuple(loaded.card["latent_mean"]), tuple(loaded.card["latent_std"]))
+        scale = given_standardiser(loaded.card, "latent_")
         autoencoder = self._read(loaded.folder / AUTOENCODER, tuple(loaded.card["shape"]), loaded.device)
 
         def draw(noise: Noise, condition: Condition) -> Tensor:

@@ -52,9 +52,23 @@ class AutoencoderSpec(Spec):
 
 
 class LatentSpec(DiffusionSpec):
-    """Base of the families that learn latents. ``network`` and ``training`` are those of the model of the latents."""
+    """Base of the families that learn latents. ``network`` and ``training`` are those of the model of the latents.
+
+    With ``init_from``, a finished training of the same family, its autoencoder is kept as it is, with the scales of its
+    images and latents, and only the model of the latents learns. A private training takes place in this way alone.
+    """
 
     autoencoder: AutoencoderSpec = AutoencoderSpec()
+
+    @model_validator(mode="after")
+    def _public_autoencoder(self) -> Self:
+        if self.private is not None and self.init_from is None:
+            kind = self.to_key()["kind"]
+            raise ValueError(f"private={self.private.kind} covers the model of the latents; the autoencoder has to "
+                             f"come from images that need no protection.\nTrain {kind} on a public cohort or the "
+                             f"phantom (synthassay train cohort=phantom generator={kind}), and give that training with "
+                             "generator.init_from=RUN")  # fmt: skip
+        return self
 
     @model_validator(mode="after")
     def _unclipped(self) -> Self:

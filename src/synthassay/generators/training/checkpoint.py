@@ -7,27 +7,26 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from synthassay.errors import UserError
-from synthassay.specs import canonical_json
+from synthassay.tensorfiles import read_tensors, save_tensors
+from synthassay.whole_files import replacing, sync, write_whole
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint-before.safetensors"  # the one before it, for when it turns out damaged; kept while training
 SNAPSHOTS = "snapshots"
 MODEL = "model.safetensors"
 MODEL_CARD = "model.json"
+AUTOENCODER = "autoencoder"  # folder of the first training of a latent family, within that of the second
 LOSSES = "losses.csv"
-_HEADER = "synthassay"
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +96,12 @@ def save_checkpoint(
         "loss_steps": state.losses.steps,
         "window": [list(row) for row in state.window],
     }
-    write_text(folder / LOSSES, state.losses.to_csv())
-    write_tensors(folder / CHECKPOINT, tensors, header, before=folder / PREVIOUS)
+    write_whole(folder / LOSSES, state.losses.to_csv().encode(), durable=True)
+    with replacing(folder / CHECKPOINT, durable=True) as temporary:
+        save_tensors(temporary, tensors, header)
+        sync(temporary)  # before the last one is moved: a full disk may be noticed here only
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(folder / CHECKPOINT, folder / PREVIOUS)
 
 
 def load_checkpoint(
@@ -165,52 +168,7 @@ def _groups(optimiser: Optimizer) -> Sequence[Mapping[str, Any]]:
     return groups
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any] | None = None, before: Path | None = None
-) -> None:
-    """Write a safetensors file atomically; ``header`` is kept as JSON in its metadata.
-
-    ``before`` receives the file that was at ``path``.
-    The metadata has one entry: safetensors writes several in no fixed order, and equal files should be equal bytes.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {_HEADER: canonical_json(header)} if header is not None else None
-    _atomically(path, lambda temporary: save_file(plain, temporary, metadata), before)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and header of a safetensors file; nothing in it is executed."""
-    try:
-        with safe_open(path, framework="pt") as stream:
-            header = json.loads((stream.metadata() or {}).get(_HEADER, "{}"))
-            return {name: stream.get_tensor(name) for name in stream.keys()}, header  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path.name} is damaged ({error}).\nDelete it and train again.") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically."""
-    _atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _atomically(path: Path, write: Callable[[Path], object], before: Path | None = None) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        _sync(temporary)
-        if before is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, before)
-        os.replace(temporary, path)
-        _sync(path.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """What is known of a trained model, as readable JSON. It is written last: a folder with a card is complete."""
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / MODEL_CARD, text.encode(), durable=True)

@@ -80,16 +80,17 @@ class TrainingData:
         Each epoch is a permutation of its own, so a batch may hold the end of one and the start of the next, and a
         batch larger than the set holds images more than once.
         """
-        n = len(self.pixels)
-        positions = np.arange(step * batch_size, (step + 1) * batch_size)
-        epochs = range(int(positions[0]) // n, int(positions[-1]) // n + 1)
-        for epoch in epochs:
-            if epoch not in self._orders:
-                self._orders[epoch] = numpy_generator("epoch", self.seed, epoch).permutation(n)
-        parts = [self._orders[epoch][positions[positions // n == epoch] % n] for epoch in epochs]
+        n, first, end = len(self.pixels), step * batch_size, (step + 1) * batch_size
+        epochs = range(first // n, (end - 1) // n + 1)
+        parts = [self._order(epoch)[max(0, first - epoch * n) : end - epoch * n] for epoch in epochs]
         for old in [epoch for epoch in self._orders if epoch < epochs[-1]]:
             del self._orders[old]
         return np.concatenate(parts)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            self._orders[epoch] = numpy_generator("epoch", self.seed, epoch).permutation(len(self.pixels))
+        return self._orders[epoch]
 
     def stored(self, rows: Tensor) -> Tensor:
         """Pixels ``[b, c, (d,) h, w]`` of ``rows`` (on the CPU) as they are stored, on the device."""

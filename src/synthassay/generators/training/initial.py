@@ -13,10 +13,13 @@ from torch import Tensor
 
 from synthassay.errors import UserError
 from synthassay.generators.conditioning.condition import Vocabulary
-from synthassay.generators.training.checkpoint import MODEL, MODEL_CARD, read_tensors
+from synthassay.generators.training.checkpoint import AUTOENCODER, MODEL, MODEL_CARD
 from synthassay.generators.training.learner import Learner
+from synthassay.records import ImageSet
+from synthassay.tensorfiles import read_tensors
 
 logger = logging.getLogger(__name__)
+TRAINED_ON = "trained_on"  # in a card: the sets of images that its weights have seen, one after another
 _COLUMN = re.compile(r"(.*embedder\.)(named|measured)\.(\d+)\.weight")  # of conditioning.embedding.Embedder
 
 
@@ -31,9 +34,9 @@ def initial_card(folder: Path) -> dict[str, Any]:
 
 
 def initial_digest(folder: Path) -> str:
-    """sha256 (hex) of the weights in ``folder`` and of their card."""
+    """sha256 (hex) of the weights in ``folder``, those of an autoencoder among them, and of their card."""
     initial_card(folder)
-    paths = (folder / MODEL, folder / MODEL_CARD)
+    paths = tuple(path for path in (folder / MODEL, folder / MODEL_CARD, folder / AUTOENCODER / MODEL) if path.exists())
     return _digest(paths, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
 
 
@@ -44,6 +47,19 @@ def _digest(paths: tuple[Path, ...], _seen: tuple[tuple[int, int], ...]) -> str:
     for path in paths:
         found.update(path.read_bytes())
     return found.hexdigest()
+
+
+def sources(folder: Path) -> list[dict[str, str]]:
+    """Name and content id of every set of images that the weights in ``folder`` were trained on, the first first."""
+    found: list[dict[str, str]] = initial_card(folder).get(TRAINED_ON, [])
+    return found
+
+
+def refuse_the_same_images(name: str, folder: Path, images: ImageSet) -> None:
+    """Raises :class:`UserError` where the weights in ``folder`` have seen ``images`` before."""
+    if any(source["content_id"] == images.content_id for source in sources(folder)):
+        raise UserError(f"{name}: generator.init_from was trained on the images that private=dp is to protect, so that "
+                        "nothing could be promised.\nGive a training on other, public images.")  # fmt: skip
 
 
 def start_from(name: str, learner: Learner, folder: Path, kind: str, vocabulary: Vocabulary) -> None:

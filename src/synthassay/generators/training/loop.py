@@ -20,7 +20,6 @@ from synthassay.generators.training.checkpoint import (
     LossTable,
     load_checkpoint,
     save_checkpoint,
-    write_tensors,
 )
 from synthassay.generators.training.data import TrainingData
 from synthassay.generators.training.divergence import PATIENCE, windows_above
@@ -31,6 +30,7 @@ from synthassay.records import Progress
 from synthassay.seeding import derive_seed
 from synthassay.stopping import stop_requests
 from synthassay.team import Team, current_team
+from synthassay.tensorfiles import write_tensors
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ Keyword = str | int
 
 def value_of(dataset: Any, keyword: Keyword) -> Any:
     """An attribute's value by keyword, or by tag for private ones."""
-    tag = _tag_of(keyword)
-    if tag is None or tag not in dataset:  # asked first: most are absent, and to fail costs more
+    tag, present = _tag_of(keyword), dataset.keys()  # the dataset itself takes long to say whether it has a tag
+    if tag is None or tag not in present:  # asked first: most are absent, and to fail costs more
         return None
     try:
         return dataset[tag].value

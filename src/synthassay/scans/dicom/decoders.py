@@ -27,14 +27,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from synthassay.scans.dicom import jpeg_turbo, packbits
 from synthassay.scans.dicom.files import inflate
-from synthassay.scans.dicom.jpeg_turbo import SYNTAXES
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
 DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")  # pydicom does not know it
 CANDIDATES: dict[UID, tuple[str, ...]] = {
-    RLELossless: ("pylibjpeg", "pydicom"),
+    RLELossless: ("imagecodecs", "pylibjpeg", "pydicom"),
     JPEGBaseline8Bit: ("pillow", "gdcm", "pylibjpeg"),
     JPEGExtended12Bit: ("pylibjpeg", "gdcm", "pillow"),  # of 8 bits
     JPEGLossless: ("imagecodecs", "gdcm", "pylibjpeg"),
@@ -52,8 +52,9 @@ PACKAGES = {"gdcm": "python-gdcm", "pylibjpeg": "pylibjpeg-libjpeg (GPL)"}  # wh
 NO_DECODER = "no decoder for this compression is installed; `synthassay doctor` lists them"
 NOT_READ = "no decoder for this compression is known; save the file uncompressed"
 
-for _syntax in SYNTAXES:
-    get_decoder(_syntax).add_plugin("imagecodecs", ("synthassay.scans.dicom.jpeg_turbo", "decode_frame"))
+for _module in (jpeg_turbo, packbits):
+    for _syntax in _module.SYNTAXES:
+        get_decoder(_syntax).add_plugin("imagecodecs", (_module.__name__, "decode_frame"))
 
 
 def decoder_of(syntax: str, bits: int = 8) -> str:

@@ -7,7 +7,7 @@ warnings and errors quote values, so warnings are silenced and errors are named 
 import io
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from synthassay.scans.dicom.elements import read_plain
 from synthassay.scans.limits import LimitSpec, check_inflated, check_size
 from synthassay.scans.unreadable import Unreadable
 
@@ -26,6 +27,7 @@ ELSEWHERE = frozenset({
     "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205",
 })  # fmt: skip
 BLOCK = 1 << 20
+HEAD = 1 << 16  # bytes that a header begins with, in which most headers end
 
 
 @contextmanager
@@ -66,27 +68,32 @@ class _BoundedReader(io.BufferedReader):
         return super().read(size)
 
 
-def open_header(path: Path, limits: LimitSpec, keywords: Sequence[str | int] | None = None) -> Any:
-    """The dataset of a file without its pixels; ``keywords`` limit it to these attributes (None: all of them).
+def open_header(path: Path, limits: LimitSpec) -> Any:
+    """The dataset of a file without its pixels.
 
     Raises :class:`Unreadable` for what is no DICOM file, is over the limits, or is damaged.
     """
     check_size(path, limits)
-    tags: list[Any] | None = None if keywords is None else [*keywords]
     with _BoundedReader(path, limits) as stream:
-        if stream.read(132)[128:] != b"DICM":
+        head = stream.read(HEAD)
+        if head[128:132] != b"DICM":
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
         with guarded("header", "the DICOM header is damaged"):
-            return _dataset(stream, limits, stop_before_pixels=True, specific_tags=tags)
+            return _dataset(stream, head, limits, before_pixels=True)
 
 
 def open_content(content: bytes, limits: LimitSpec) -> Any:
     """The whole dataset of a file's bytes. Raises :class:`Unreadable` as :func:`open_header` does."""
     with guarded("header", "the DICOM header is damaged"):
-        return _dataset(io.BytesIO(content), limits)
+        return _dataset(io.BytesIO(content), content, limits)
 
 
-def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **reading: Any) -> Any:
+def _dataset(
+    stream: io.BytesIO | io.BufferedReader, head: bytes, limits: LimitSpec, before_pixels: bool = False
+) -> Any:
+    plain = read_plain(stream, head, before_pixels)
+    if plain is not None:
+        return plain
     stream.seek(0)
     read_preamble(stream, force=False)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
@@ -95,9 +102,9 @@ def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, **readin
         raise Unreadable("TransferSyntaxUID", "JPIP", "the pixels lie on a server, not in the file")
     if syntax != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
-        return pydicom.dcmread(stream, **reading)
+        return pydicom.dcmread(stream, stop_before_pixels=before_pixels)
     # pydicom would inflate it without a bound.
-    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), **reading)
+    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), stop_before_pixels=before_pixels)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthassay.scans.dicom import groups, slices
 from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
 from synthassay.scans.dicom.files import guarded, open_header
 from synthassay.scans.dicom.slices import SliceFacts, slice_facts
@@ -13,20 +12,7 @@ from synthassay.scans.limits import LimitSpec, check_frames, check_values
 from synthassay.scans.text import age_of, clean, date_of, sex_of
 from synthassay.scans.unreadable import Unreadable
 
-KEYWORDS = (
-    "PatientID", "PatientBirthDate", "PatientAge", "PatientSex", "StudyInstanceUID", "SeriesInstanceUID",
-    "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "Modality",
-    "ImageType", "BodyPartExamined", "ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality",
-    "InstitutionName", "StationName", "Manufacturer",
-    "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength", "KVP", "ConvolutionKernel", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "ImagerPixelSpacing", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt", "EchoNumbers", "EchoTime",
-    "DiffusionBValue", "TemporalPositionIdentifier", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
-    "SpecificCharacterSet", *groups.KEYWORDS,
-)  # fmt: skip
-
-
-OVERLAYS = tuple(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
+OVERLAYS = frozenset(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +72,7 @@ class DicomHeader:
 
 def read_header(path: Path, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
     """What the header of one file says. Raises :class:`Unreadable` for anything that holds no image."""
-    dataset = open_header(path, limits, list(dict.fromkeys([*KEYWORDS, *OVERLAYS, *slices.TAGS, *extra_keywords])))
-    return header_of(dataset, limits, extra_keywords)
+    return header_of(open_header(path, limits), limits, extra_keywords)
 
 
 def header_of(dataset: Any, limits: LimitSpec, extra_keywords: Sequence[str] = ()) -> DicomHeader:
@@ -105,9 +90,9 @@ def check_shape(dataset: Any, limits: LimitSpec) -> None:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if samples not in (1, 3):
         raise Unreadable("SamplesPerPixel", str(samples), "neither grey nor a colour of three channels")
-    check_frames(max(1, int(dataset.get("NumberOfFrames") or 1)), limits)
-    values = rows * columns * max(1, int(dataset.get("NumberOfFrames") or 1)) * samples
-    check_values(values, limits, "Rows, Columns, NumberOfFrames")
+    frames = max(1, int(dataset.get("NumberOfFrames") or 1))
+    check_frames(frames, limits)
+    check_values(rows * columns * frames * samples, limits, "Rows, Columns, NumberOfFrames")
 
 
 def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
@@ -133,7 +118,7 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         samples=int(dataset.get("SamplesPerPixel") or 1), position=numbers_of(dataset, "ImagePositionPatient", 3),
         orientation=numbers_of(dataset, "ImageOrientationPatient", 6),
         spacing_mm=numbers_of(dataset, "PixelSpacing", 2) or numbers_of(dataset, "ImagerPixelSpacing", 2),
-        overlays=sum(tag in dataset for tag in OVERLAYS),
+        overlays=len(dataset.keys() & OVERLAYS),
         slice_thickness=number_of(dataset, "SliceThickness"), slice_spacing=number_of(dataset, "SpacingBetweenSlices"),
         gantry_tilt=number_of(dataset, "GantryDetectorTilt"), echo_number=whole_of(dataset, "EchoNumbers"),
         echo_time=number_of(dataset, "EchoTime"), b_value=number_of(dataset, "DiffusionBValue"),

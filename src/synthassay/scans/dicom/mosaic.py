@@ -14,7 +14,6 @@ from synthassay.scans.unreadable import Unreadable
 
 UNTOLD = "many slices in one picture, and how they are arranged is not written"
 COUNT = 0x0019100A  # Number of Images in Mosaic
-TAGS = (0x00190010, COUNT, 0x00290010, 0x00290011, 0x00290012, 0x00291010, 0x00291110, 0x00291210)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from synthassay.scans.unreadable import Unreadable
 
 # Where vendors wrote b-values before the standard had a place for them: Siemens, GE, Philips.
 SIEMENS_B, GE_B, PHILIPS_B = 0x0019100C, 0x00431039, 0x20011003
-TAGS = (*mosaic.TAGS, SIEMENS_B, 0x00430010, GE_B, 0x20010010, PHILIPS_B)
 LOCALISERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 
 

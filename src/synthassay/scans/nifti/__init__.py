@@ -1,1 +1,1 @@
-"""NIfTI-1 and NIfTI-2: files to volumes, masks onto their scans, and what the folders of two layouts say."""
+"""NIfTI-1, NIfTI-2 and Analyze: files to volumes, masks onto their scans, and what the folders of two layouts say."""

@@ -1,4 +1,9 @@
-"""The header of a NIfTI file: shape, type, scaling, and how its voxels lie in space."""
+"""The header of a NIfTI or Analyze file: shape, type, scaling, and how its voxels lie in space.
+
+Analyze 7.5 files are pairs (``.hdr``, ``.img``). Their header says sizes and distances of voxels, but not where left
+is; scaling is read where SPM keeps it. They are taken as stored with x from right to left, as SPM and nibabel take
+them, and count as not placed.
+"""
 
 import logging
 import math
@@ -23,13 +28,14 @@ _FORMATS = {
     348: (344, {b"n+1\0": nib.nifti1.Nifti1Header, b"ni1\0": nib.nifti1.Nifti1PairHeader}),
     540: (4, {b"n+2\0": nib.nifti2.Nifti2Header, b"ni2\0": nib.nifti2.Nifti2PairHeader}),
 }
+_ANALYZE = nib.spm2analyze.Spm2AnalyzeHeader  # has no magic number, but the length of NIfTI-1's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What is needed to read the voxels. ``scaling`` is (slope, intercept), None where values are stored as they are.
 
-    ``placed`` is False where neither qform nor sform says how the voxels lie.
+    ``placed`` is False where neither qform nor sform says how the voxels lie, as in Analyze files.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +60,8 @@ def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best")
         raise
     except Exception as error:  # nibabel's own checks raise many kinds
         raise Unreadable("header", type(error).__name__, "the NIfTI header is damaged") from error
+    if offset < 0:
+        raise Unreadable("vox_offset", "below 0", "the header is damaged")
     _refuse(shape, dtype, limits)
     scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
     return Header(
@@ -68,20 +76,20 @@ def nibabel_header(block: bytes) -> Any:
 
 
 def _checked(block: bytes) -> tuple[Any, bool]:
-    """nibabel's header of either format and byte order, and whether it is one of a pair."""
+    """nibabel's header of any format and byte order, and whether it is one of a pair."""
     for size, sign in ((int.from_bytes(block[:4], "little"), "<"), (int.from_bytes(block[:4], "big"), ">")):
         if size not in _FORMATS or len(block) < size:
             continue
         place, kinds = _FORMATS[size]
-        kind = kinds.get(block[place : place + 4])
+        kind = kinds.get(block[place : place + 4], _ANALYZE if size == _ANALYZE.sizeof_hdr else None)
         if kind is None:
-            raise Unreadable("magic", "not NIfTI", "an Analyze file, which does not say where left is; convert it")
+            raise Unreadable("magic", "not NIfTI", "not a NIfTI file, or one that is damaged")
         try:
             header = kind(block[:size], sign, check=False)
             header.check_fix(logger=_SILENT)
         except Exception as error:  # which kind depends on the field that is wrong
             raise Unreadable("header", type(error).__name__, "the NIfTI header is damaged") from error
-        return header, "Pair" in kind.__name__
+        return header, kind is _ANALYZE or "Pair" in kind.__name__
     raise Unreadable("header", "no NIfTI header", "not a NIfTI file, or one that is truncated or damaged")
 
 
@@ -97,11 +105,12 @@ def _refuse(shape: tuple[int, ...], dtype: np.dtype[Any], limits: LimitSpec) -> 
 
 def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], bool]:
     """From voxel indices to RAS+ millimetres, and whether the file says so."""
-    codes = {name: int(header[f"{name}_code"]) for name in ("sform", "qform")}
+    codes = {name: int(header[f"{name}_code"]) if f"{name}_code" in header else 0 for name in ("sform", "qform")}
     if choice != "best" and codes[choice] < 1:
         raise Unreadable(f"{choice}_code", "0", f"the file has no {choice}; see cohort.volume.affine")
-    affine = {"best": header.get_best_affine, "sform": header.get_sform, "qform": header.get_qform}[choice]()
-    affine = np.asarray(affine, np.float64)
+    # Of Analyze without the origin that SPM keeps in it: that is about the place alone, and often left from elsewhere.
+    best = "base_affine" if isinstance(header, _ANALYZE) else "best_affine"
+    affine = np.asarray(getattr(header, f"get_{best if choice == 'best' else choice}")(), np.float64)
     if _singular(affine):
         raise Unreadable("affine", "singular", "does not place the voxels in space; see cohort.volume.affine")
     return affine, any(code > 0 for code in codes.values())

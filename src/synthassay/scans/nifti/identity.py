@@ -1,9 +1,9 @@
-"""What the header of a NIfTI file carries about people: its text fields and the codes of its extensions."""
+"""What the header of a NIfTI or Analyze file carries about people: its text fields and the codes of its extensions."""
 
 import io
 from typing import BinaryIO, Literal
 
-from synthassay.scans.descriptions import TEXT_FIELDS, nifti_findings
+from synthassay.scans.descriptions import ANALYZE_FIELDS, TEXT_FIELDS, nifti_findings
 from synthassay.scans.findings import Findings
 from synthassay.scans.nifti.content import damage_named, stream_of
 from synthassay.scans.nifti.header import LENGTH, nibabel_header
@@ -17,7 +17,10 @@ def header_findings(content: bytes) -> Findings:
     with damage_named("header"):
         block = stream_of(content).read(LENGTH)
         header = nibabel_header(block)
-        texts = {name: bytes(header[name].item()).decode("latin-1") for name in TEXT_FIELDS if name in header}
+        fields = (*TEXT_FIELDS, *ANALYZE_FIELDS)
+        texts = {name: bytes(header[name].item()).decode("latin-1") for name in fields if name in header}
+        if "magic" not in header:  # Analyze has no extensions
+            return nifti_findings(texts)
         size = int(header["sizeof_hdr"])
         before = min(int(header.get_data_offset()) or len(content), LARGEST)
         return nifti_findings(texts, _extension_codes(stream_of(content), size, before, header.endianness))

@@ -8,21 +8,23 @@ from synthassay.scans.limits import LimitSpec
 from synthassay.scans.nifti.volume import NiftiFile, read_volume
 from synthassay.scans.orientation import upright
 from synthassay.scans.unreadable import Unreadable
-from synthassay.scans.volumes import AffineChoice, Volume
+from synthassay.scans.volumes import AffineChoice, NotANumber, Volume
 
 SAME_PLACE = 1e-2  # largest difference of two affines that mean one grid
 
 
-def read_mask(file: NiftiFile, scan: Volume, limits: LimitSpec, affine: AffineChoice = "best") -> NDArray[np.float32]:
+def read_mask(
+    file: NiftiFile, scan: Volume, limits: LimitSpec, affine: AffineChoice = "best", not_a_number: NotANumber = "refuse"
+) -> NDArray[np.float32]:
     """The mask's values ``[x, y, z]`` on the grid of ``scan``, which is upright.
 
-    A mask of another shape is resampled to its nearest voxels. Raises :class:`Unreadable` where the two files do not
-    say how they lie to each other, or contradict each other.
+    Where NaN is not refused it marks nothing. A mask of another shape is resampled to its nearest voxels. Raises
+    :class:`Unreadable` where the two files do not say how they lie to each other, or contradict each other.
     """
     # A mask may be empty, so its file may be very small; what it inflates to is still bounded by the scan's limit.
     limits = limits.model_copy(update={"gzip_ratio": 1 << 20})
     try:
-        mask = upright(read_volume(file, limits, None, affine))
+        mask = upright(read_volume(file, limits, None, affine, "refuse" if not_a_number == "refuse" else "zero"))
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
     if mask.values.shape == scan.values.shape:

@@ -1,11 +1,11 @@
-"""One NIfTI file → one volume in rescaled units."""
+"""One NIfTI file, or pair of Analyze files → one volume in rescaled units."""
 
 import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from synthassay.scans.limits import LimitSpec, check_inflated, check_ratio, chec
 from synthassay.scans.nifti.content import GZIP, beginning, damage_named, fill, inflated, stream_of
 from synthassay.scans.nifti.header import LENGTH, Header, parse_header
 from synthassay.scans.unreadable import Unreadable
-from synthassay.scans.volumes import AffineChoice, Volume, VolumeIndex
+from synthassay.scans.volumes import AffineChoice, NotANumber, Volume, VolumeIndex
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
 IMAGE_OF = {".hdr": ".img", ".hdr.gz": ".img.gz"}
@@ -46,6 +46,13 @@ def image_path(path: str) -> str | None:
     return path[: len(path) - len(suffix)] + IMAGE_OF[suffix] if suffix in IMAGE_OF else None
 
 
+def header_path(path: str) -> str | None:
+    """Where the header of the image file ``path`` lies; None for a file of another kind."""
+    header_of = {image: header for header, image in IMAGE_OF.items()}
+    suffix = next((suffix for suffix in header_of if path.lower().endswith(suffix)), "")
+    return path[: len(path) - len(suffix)] + header_of[suffix] if suffix else None
+
+
 def open_file(path: Path, limits: LimitSpec) -> NiftiFile:
     """The bytes of the ``.nii``, ``.nii.gz`` or ``.hdr`` file at ``path``. Raises :class:`Unreadable`."""
     check_size(path, limits)
@@ -59,11 +66,15 @@ def open_file(path: Path, limits: LimitSpec) -> NiftiFile:
     return NiftiFile(path.read_bytes(), image.read_bytes())
 
 
-def read_volume(file: NiftiFile, limits: LimitSpec, index: VolumeIndex = None, affine: AffineChoice = "best") -> Volume:
+def read_volume(
+    file: NiftiFile, limits: LimitSpec, index: VolumeIndex = None, affine: AffineChoice = "best",
+    not_a_number: NotANumber | Literal["zero"] = "refuse",
+) -> Volume:  # fmt: skip
     """The volume of a file in the order in which it is stored.
 
     Values are scaled by slope and intercept in double precision and rounded to float32 once. ``index`` chooses one
-    volume of a series, or their mean. Raises :class:`Unreadable`.
+    volume of a series, or their mean. ``not_a_number``: voxels that are NaN are refused, or get the lowest value of the
+    volume (``background``), or 0. Raises :class:`Unreadable`, always for infinite values.
     """
     with damage_named("header"):
         header = parse_header(beginning(file.content, LENGTH), limits, affine)
@@ -71,10 +82,23 @@ def read_volume(file: NiftiFile, limits: LimitSpec, index: VolumeIndex = None, a
         raise Unreadable("magic", "another kind", "the header says that its voxels are in a file of another kind")
     values = _values(file.content if file.image is None else file.image, header, _chosen(header, index), limits)
     may_break = header.dtype.kind == "f" or header.scaling is not None
-    if may_break and not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        raise Unreadable("voxels", f"{bad} of {values.size} are NaN or infinite", "holds NaN or infinite values")
-    return Volume(values=values, affine=header.affine, placed=header.placed)
+    filled = _fill(values, not_a_number) if may_break and not np.isfinite(values).all() else 0
+    return Volume(values=values, affine=header.affine, placed=header.placed, filled=filled)
+
+
+def _fill(values: NDArray[np.float32], how: str) -> int:
+    """Put a number in the place of NaN; returns how many there were. Raises :class:`Unreadable`."""
+    infinite, nowhere = int(np.isinf(values).sum()), np.isnan(values)
+    count = int(nowhere.sum())
+    if infinite:
+        raise Unreadable("voxels", f"{infinite} of {values.size} are infinite", "holds infinite values")
+    if count == values.size:
+        raise Unreadable("voxels", "all are NaN", "no voxel is a number")
+    if how == "refuse":
+        reason = "holds NaN; cohort.not_a_number=background takes such voxels for background"
+        raise Unreadable("voxels", f"{count} of {values.size} are NaN", reason)
+    values[nowhere] = 0 if how == "zero" else values[~nowhere].min()
+    return count
 
 
 def _chosen(header: Header, index: VolumeIndex) -> range:
