@@ -58,7 +58,7 @@ FAMILIES: dict[str, GeneratorSpec] = {
     ),
     "gan3d": GanSpec(
         kind="gan3d", network=R3GanNetworkSpec(patch=4, channels=(32, 64)), gamma=5.0, gamma_end=0.5,
-        condition_dropout=0.0, training=trained(steps=600, gradient_clip=0.0, beta1=0.0, ema_ramp=0.3),
+        condition_dropout=0.0, training=trained(steps=400, gradient_clip=0.0, beta1=0.0, ema_ramp=0.3),
     ),
     "vae": VaeSpec(network=VaeNetworkSpec(patch=2), training=trained(steps=600, batch_size=16, learning_rate=1e-3)),
 }  # fmt: skip
