@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -50,6 +51,16 @@ def test_every_generator_is_a_list_of_one(generator: str) -> None:
     assert spec.name == generator
     kind = {"edm2": "edm"}.get(generator, generator)  # a family under other settings
     assert json.loads(canonical_json(spec.to_key()))["kind"] == kind
+
+
+@pytest.mark.parametrize("generator", ["edm", "edm2", "ddpm", "flow", "latent_edm", "latent_flow"])
+def test_every_budget_samples_with_the_default_that_the_benchmark_compares(generator: str) -> None:
+    (spec,) = specs_of(f"generator={generator}")["generators"]
+    default = type(spec).model_fields["sampling"].default
+    assert spec.sampling == default
+    for budget in names("budget"):
+        settings = yaml.safe_load((CONF / "budget" / f"{budget}.yaml").read_text(encoding="utf-8"))["generators"]
+        assert settings.get(generator, {}).get("sampling_steps", default.steps) == default.steps
 
 
 def test_the_default_is_the_list_edm_gan_vae() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synthassay.errors import UserError
-from synthassay.generators.diffusion.specs import GuidanceSpec, SamplingSpec
+from synthassay.generators.diffusion.specs import GuidanceSpec, KarrasSpec, SamplingSpec
 from tests.generators.families import CPU, StopAt, edm2, family, fit, tiny, toy_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,7 +47,8 @@ def test_guidance_pushes_the_conditions_apart_without_another_training(guidance:
     fit(spec, tmp_path, toy_images(64))
     gap = {}
     for scale in (1.0, 3.0):
-        sampling = SamplingSpec(steps=6, guidance=GuidanceSpec(kind=guidance, scale=scale))
+        schedule = KarrasSpec(sigma_max=80.0)
+        sampling = SamplingSpec(steps=6, schedule=schedule, guidance=GuidanceSpec(kind=guidance, scale=scale))
         guided = spec.model_copy(update={"sampling": sampling})
         assert guided.training_key() == spec.training_key()
         images = family(guided).load(tmp_path, CPU).sample(np.arange(32), {"label": np.arange(32) % 2})
@@ -62,6 +63,17 @@ def test_a_training_without_an_earlier_state_cannot_guide_by_it(tmp_path: Path) 
     fit(spec, tmp_path)
     with pytest.raises(UserError, match=r"kind=weaker needs an earlier state.*\n.*snapshots of at least 2"):
         family(spec).load(tmp_path, CPU)
+
+
+def test_the_state_that_guides_is_not_one_to_sample_from(tmp_path: Path) -> None:
+    plain = tiny("edm", steps=4, snapshots=2)
+    fit(plain, tmp_path)
+    guidance = SamplingSpec(steps=6, guidance=GuidanceSpec(kind="weaker", scale=2.0))
+    guided = plain.model_copy(update={"sampling": guidance})
+    assert (family(plain).snapshots(tmp_path), family(guided).snapshots(tmp_path)) == ((2, 4), (4,))
+    family(guided).load(tmp_path, CPU, 4).sample(np.arange(2), {})
+    with pytest.raises(UserError, match="needs an earlier state of the training than that after step 2"):
+        family(guided).load(tmp_path, CPU, 2)
 
 
 def test_volumes_masks_and_numbers_are_conditions_too(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Loaded:
     device: torch.device
     standardiser: Standardiser
     snapshots: tuple[int, ...]  # after which steps; the last is the end of the training
+    step: int  # that of ``network``
     at: Callable[[int], nn.Module]  # the network after one of them
     folder: Path  # of the training
     card: Mapping[str, Any]  # what its card says
@@ -151,7 +152,8 @@ class Family(ABC):
 
         standardiser = given_standardiser(card)
         snapshots = tuple(card["snapshots"])
-        loaded = Loaded(at(snapshot or snapshots[-1]), device, standardiser, snapshots, at, workdir, card)
+        step = snapshot or snapshots[-1]
+        loaded = Loaded(at(step), device, standardiser, snapshots, step, at, workdir, card)
         return BatchSampler(
             draw=self.draw(loaded),
             noise_shape=self.noise_shape(shape),
@@ -167,7 +169,11 @@ class Family(ABC):
 
     def snapshots(self, workdir: Path) -> tuple[int, ...]:
         """See :meth:`~synthassay.generators.protocol.TrainedFamily.snapshots`."""
-        return tuple(self._read_card(workdir)["snapshots"])
+        return self.choosable(tuple(self._read_card(workdir)["snapshots"]))
+
+    def choosable(self, snapshots: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of the kept ``snapshots`` that can be sampled from."""
+        return snapshots
 
     def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
         """What is sampled from after ``step``, one of the ``snapshots``."""

@@ -66,7 +66,7 @@ def _last(context: RunContext, spec: GeneratorSpec, trained: StageOutput, valida
     elif rule.rule == "last":
         reason = "select.rule=last"
     elif len(steps) < 2:
-        reason = "its training kept one state only (training.snapshots=1)"
+        reason = "one state of its training can be sampled (training.snapshots, less one that guides)"
     elif patients < rule.min_patients or len(validation) < rule.min_images:
         reason = (f"validation has {patients} patients with {len(validation)} images, and a choice needs "
                   f"{rule.min_patients} with {rule.min_images}")  # fmt: skip

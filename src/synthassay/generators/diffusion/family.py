@@ -101,6 +101,10 @@ class DiffusionFamily(Family):
 
         return weighted_sum(shares, (state(k, at) for _, k, at in found))
 
+    def choosable(self, snapshots: tuple[int, ...]) -> tuple[int, ...]:
+        """All but the one that guides, which cannot guide itself."""
+        return snapshots[1:] if self.spec.sampling.guidance.by_a_weaker_model and len(snapshots) > 1 else snapshots
+
     def noise_shape(self, shape: Shape) -> tuple[int, ...]:
         """The noise is an image."""
         return shape
@@ -109,8 +113,7 @@ class DiffusionFamily(Family):
         """The solver from the highest level of noise to 0; one σ for the whole batch."""
         spec, network = self.spec.sampling, loaded.network
         assert isinstance(network, Objective)
-        sigmas = noise_levels(spec, network.alpha_bars)
-        weaker = self._weaker(loaded) if spec.guidance.active and spec.guidance.kind == "weaker" else network
+        weaker = self._weaker(loaded) if spec.guidance.by_a_weaker_model else network
 
         def view(network: nn.Module, condition: Condition) -> Denoiser:
             def denoise(x: Tensor, sigma: float) -> Tensor:
@@ -122,13 +125,17 @@ class DiffusionFamily(Family):
 
         def draw(noise: Noise, condition: Condition) -> Tensor:
             weak = view(weaker, condition if spec.guidance.kind == "weaker" else condition.nothing())
-            return solve(spec, view(network, condition), noise(0), sigmas, lambda step: noise(1 + step), weak)
+            start = noise(0)
+            sigmas = noise_levels(spec, start.shape[2:], network.alpha_bars)
+            return solve(spec, view(network, condition), start, sigmas, lambda step: noise(1 + step), weak)
 
         return draw
 
     def _weaker(self, loaded: Loaded) -> nn.Module:
         """The first snapshot, which has learnt less (one of the two ways of Karras et al. 2024, arXiv 2406.02507)."""
-        if len(loaded.snapshots) < 2:
-            raise UserError(f"{self.spec.name}: sampling.guidance.kind=weaker needs an earlier state of the training.\n"
-                            "Train with training.snapshots of at least 2, or choose cfg.")  # fmt: skip
-        return loaded.at(loaded.snapshots[0])
+        first = loaded.snapshots[0]
+        if first >= loaded.step:
+            raise UserError(f"{self.spec.name}: sampling.guidance.kind=weaker needs an earlier state of the training "
+                            f"than that after step {loaded.step}.\n"
+                            "Keep training.snapshots of at least 2 and sample a later one, or use cfg.")  # fmt: skip
+        return loaded.at(first)

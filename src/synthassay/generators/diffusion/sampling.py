@@ -8,16 +8,25 @@ from torch import Tensor
 
 from synthassay.errors import UserError
 from synthassay.generators.diffusion.guidance import guided
-from synthassay.generators.diffusion.schedules import karras_sigmas, timestep_sigmas, uniform_t_sigmas
+from synthassay.generators.diffusion.schedules import fitted_sigma_max, karras_sigmas, timestep_sigmas, uniform_t_sigmas
 from synthassay.generators.diffusion.solvers import SOLVERS, Denoiser, Noise
 from synthassay.generators.diffusion.specs import KarrasSpec, SamplingSpec, UniformTSpec
 
 
-def noise_levels(spec: SamplingSpec, alpha_bars: Sequence[float] | None = None) -> list[float]:
-    """The σ that the solver visits. ``alpha_bars``: of the timesteps of a variance-preserving model, else None."""
+def noise_levels(
+    spec: SamplingSpec, sides: Sequence[int], alpha_bars: Sequence[float] | None = None
+) -> list[float]:  # fmt: skip
+    """The σ that the solver visits for images of ``sides`` pixels.
+
+    ``alpha_bars``: of the timesteps of a variance-preserving model, else None.
+    """
     grid = spec.schedule
     if isinstance(grid, KarrasSpec):
-        return karras_sigmas(spec.steps, grid.sigma_min, grid.sigma_max, grid.rho)
+        sigma_max = grid.sigma_max or fitted_sigma_max(sides)
+        if grid.sigma_min >= sigma_max:
+            raise UserError(f"sampling.schedule.sigma_min={grid.sigma_min} must be below {sigma_max:.3g}, where "
+                            "sampling of images of this size starts")  # fmt: skip
+        return karras_sigmas(spec.steps, grid.sigma_min, sigma_max, grid.rho)
     if isinstance(grid, UniformTSpec):
         return uniform_t_sigmas(spec.steps, grid.t_max, grid.shift)
     if alpha_bars is None:

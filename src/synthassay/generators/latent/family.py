@@ -136,6 +136,10 @@ class LatentFamily(Family):
             raise UserError(text + "Train it again, or use the settings it was trained with.") from error
         return place(autoencoder.eval().requires_grad_(False), device)
 
+    def choosable(self, snapshots: tuple[int, ...]) -> tuple[int, ...]:
+        """The model of the latents' own."""
+        return self.prior.choosable(snapshots)
+
     def weights(self, workdir: Path, snapshots: Sequence[int], step: int) -> dict[str, Tensor]:
         """The model of the latents' own."""
         return self.prior.weights(workdir, snapshots, step)
