@@ -19,8 +19,8 @@ import hostile
 LIMITS = LimitSpec(seconds=1, memory_mib=512)
 
 
-def answers(items, workers=1):
-    found = dict(Pool(hostile.work, workers, LIMITS).answers(items))
+def answers(items, workers=1, limits=LIMITS):
+    found = dict(Pool(hostile.work, workers, limits).answers(items))
     return [found[index] for index in range(len(items))]
 
 
@@ -88,6 +88,11 @@ def test_a_process_that_cannot_start_is_explained(monkeypatch):
     monkeypatch.setattr("synthassay.scans.pool._serve", os.abort)
     with pytest.raises(UserError, match="could not start"):
         answers([1])
+
+
+def test_a_limit_of_memory_that_a_process_has_passed_when_it_starts_is_explained():
+    with pytest.raises(UserError, match=r"memory_mib=8 is too little: .* holds \d+ MiB before it reads.\nSet at least"):
+        answers([1], limits=LIMITS.model_copy(update={"memory_mib": 8}))
 
 
 def test_an_iteration_that_is_left_leaves_no_process():

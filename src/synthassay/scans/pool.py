@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
 from selectors import EVENT_READ, DefaultSelector
 from types import ModuleType
@@ -32,7 +33,9 @@ from synthassay.specs import Resources
 T = TypeVar("T")
 R = TypeVar("R")
 SECONDS_TO_END = 10
+ROOM_TO_START, ROOM_TO_READ = 32, 256  # MiB beside what a worker holds when it starts
 AHEAD = 64  # items that a worker holds, so that it never waits for the next one
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST_KEPT, MOST_KEPT = 32 << 20, 256 << 20  # bytes of one array, which can be no more, and of all that is unused
 MEMORY = "reading it took more memory than limits.memory_mib, or than there is"
@@ -120,14 +123,22 @@ def explained(error: BaseException) -> Unreadable:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Hides the main module: each worker would import it, which takes seconds and would run somebody's script again."""
-    main = sys.modules["__main__"]
+def _bare_start() -> Iterator[None]:
+    """Hides the main module: each worker would import it, which takes seconds and would run somebody's script again.
+
+    The server, which starts with the first of them, is told that one thread is enough for linear algebra: more would
+    wait for one another, and hold dozens of MiB each.
+    """
+    main, threads = sys.modules["__main__"], os.environ.get(BLAS_THREADS)
     sys.modules["__main__"] = ModuleType("__main__")
+    os.environ[BLAS_THREADS] = "1"
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        del os.environ[BLAS_THREADS]
+        if threads is not None:
+            os.environ[BLAS_THREADS] = threads
 
 
 class _Lost(Unreadable):
@@ -154,7 +165,7 @@ class _Worker:
     def __post_init__(self) -> None:
         self.pipe, theirs = _FORKS.Pipe()
         self.process = _FORKS.Process(target=_serve, args=(theirs, self.work, self.limits), daemon=True)
-        with _no_main_module():
+        with _bare_start():
             self.process.start()
         theirs.close()  # so that the pipe ends when the process does
 
@@ -213,6 +224,10 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], limits: LimitSpec) -> N
     """What a worker does: answers items one by one until the pipe ends, as it does when the main process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends this process, whatever it does
+    if (held := _held_mib()) + ROOM_TO_START > limits.memory_mib:  # a thread without memory never starts, nor ends
+        text = f"limits.memory_mib={limits.memory_mib} is too little: a process that reads scans holds {held} MiB "
+        pipe.send(_Raised(UserError(text + f"before it reads.\nSet at least {held + ROOM_TO_READ}.")))
+        return
     _limit_memory(limits.memory_mib << 20)
     _reuse_memory()
     _silence()
@@ -266,6 +281,15 @@ def _silence() -> None:
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     os.close(nowhere)
+
+
+def _held_mib() -> int:
+    """The data segment of this process, which the limit of memory counts; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmData")), 0)
 
 
 def _limit_memory(size: int) -> None:
