@@ -61,8 +61,8 @@ _FAMILIES = f"generators (docs/generators.md):\n{_FAMILIES}\n"
 
 _SETTINGS = """\
 settings that most people change (SETTING=VALUE; every setting is a line of YAML under conf/):
-  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, phantom_privacy, lgg_mri, ham10000: a cohort
-                          with the settings that suit it
+  experiment=NAME         phantom_demo, phantom_copies, phantom_overfit, phantom_privacy, lgg_mri, ham10000,
+                          hippocampus: a cohort with the settings that suit it
   cohort=NAME             phantom, dicom, nifti, images, or a recipe: medmnist, chexpert, mimic_cxr_jpg, oasis, ...
                           (a card for each in data/README.md)
   cohort.root=DIR         where the scans are
