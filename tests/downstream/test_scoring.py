@@ -177,6 +177,9 @@ def test_when_no_arm_could_be_trained_the_rows_still_say_why(
     rows = score_downstream([], spec_of(), seed=0, arms=arms, tests={"test": test_images})
     assert {(r.status, r.value) for r in rows} == {("insufficient evidence", None)}
     assert all("generator-train has labels of one class only" in r.note for r in rows)
+    bare = replace(test_images, labels=np.full(len(test_images), -1), content_id="")
+    rows = score_downstream([], spec_of(), seed=0, arms=arms, tests={"test": bare})
+    assert {(r.status, r.note) for r in rows} == {("absent", "no image has a label")}
 
 
 def test_the_identity_names_the_task_and_not_the_set_the_arm_or_the_seed(

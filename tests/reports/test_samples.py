@@ -51,6 +51,12 @@ def test_a_set_without_sites_is_shown_in_the_rows_of_every_site(made_up):
     ]
 
 
+def test_wide_pictures_such_as_planes_of_a_volume_stand_below_one_another(made_up):
+    cell = GridCell(set_name="real", label="l", site="", images=np.zeros((6, 1, 8, 24), np.uint8))
+    ((picture,),) = [row.cells for row in samples(replace(made_up, grids=[cell])).rows]
+    assert (picture.width, picture.height) == (24, 6 * 9 - 1)
+
+
 def test_images_without_a_label_have_rows_of_their_own(made_up):
     images = np.zeros((1, 1, 4, 4), np.uint8)
     cells = [GridCell(set_name="real", label="l", site=s, images=images) for s in ("A", "B")]

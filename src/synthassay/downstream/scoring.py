@@ -11,7 +11,7 @@ from synthassay.downstream.bootstrap import Curve, mean_over_seeds, patient_weig
 from synthassay.downstream.results import Place, Subject, contrasts, difference_row, metrics_of, value_row
 from synthassay.downstream.specs import DownstreamSpec
 from synthassay.metrics.intervals import unit_codes
-from synthassay.records import MISSING, ImageSet, MetricResult, Predictions, Split, content_digest
+from synthassay.records import MISSING, UNLABELLED, ImageSet, MetricResult, Predictions, Split, content_digest
 from synthassay.seeding import numpy_generator
 
 
@@ -48,7 +48,7 @@ def _nothing_trained(spec: DownstreamSpec, arms: Sequence[Arm], tests: Mapping[S
     """Rows that say why there is no prediction at all; empty if no arm has a reason."""
     results: list[MetricResult] = []
     for split in sorted(tests) if any(arm.reason for arm in arms) else []:
-        images = tests[split]
+        images = tests[split].take(tests[split].labels != UNLABELLED)
         truth = np.asarray(images.labels == arms[0].positive, np.int64)
         scores = np.zeros(len(images), np.float32)  # never looked at: the arm is one of those without a training
         table = Predictions(arm=arms[0].name, generator=arms[0].generator, seed=0, split=split, ids=images.ids,
@@ -125,6 +125,8 @@ class _Board:
 
     def _too_small(self, patients: int, by_class: tuple[int, int]) -> str:
         limits = self.spec.intervals
+        if not patients:
+            return "no image has a label"
         if patients < limits.min_patients:
             return f"{patients} patients, fewer than {limits.min_patients}"
         for holders, what in zip(by_class, ("without", "with"), strict=True):

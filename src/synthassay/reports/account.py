@@ -39,7 +39,8 @@ def cohort_facts(data: ReportData) -> Facts:
     facts = [("Cohort", clean(cohort.name)), ("Patients", count(cohort.patients)), (what, count(cohort.images))]
     size = " × ".join(map(str, sides))
     facts.append(("Size", f"{size}, {channels} channel{'s' if channels > 1 else ''}, {cohort.bits} bits"))
-    facts.append(("Label", f"{clean(cohort.label)}; downstream predicts “{clean(cohort.positive)}”"))
+    said = f"{clean(cohort.label)}; downstream predicts “{clean(cohort.positive)}”" if cohort.label else "none"
+    facts.append(("Label", said))
     kept_out = listing([clean(name) for name in cohort.external])
     facts.append(("Kept out entirely", kept_out or "nothing: no external test"))
     return facts

@@ -158,7 +158,7 @@ class CohortSummary:
     """The real scans: how many, of whom, how they were read, and what they cannot answer."""
 
     name: str
-    label: str  # what the label says, for example "lesion"
+    label: str  # what the label says, for example "lesion"; "" where no image has one
     positive: str  # name of the class that downstream tasks predict
     patients: int
     images: int

@@ -30,9 +30,10 @@ def opening_sentences(data: ReportData) -> list[str]:
     names = listing([clean(name) for name in results.tested])
     images = sum(item.images for item in data.sets if item.name in results.tested)
     many = len(results.tested) > 1
+    labelled = f"labelled by {clean(cohort.label)}" if cohort.label else "without labels"
     first = (f"{plural(len(results.tested), 'synthetic set')} of {plural(images, 'image')}{' in all' if many else ''} "
              f"({names}), tested against {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
-             f"{plural(cohort.patients, 'patient')}, labelled by {clean(cohort.label)}") if names else (
+             f"{plural(cohort.patients, 'patient')}, {labelled}") if names else (
              f"Controls only, on {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
              f"{plural(cohort.patients, 'patient')}")  # fmt: skip
     sentences = [sentence(first)]

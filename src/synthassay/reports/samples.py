@@ -98,7 +98,8 @@ def _role(origin: str | None) -> str:
 def _picture(cell: GridCell | None) -> Picture | None:
     if cell is None or not len(cell.images):
         return None
-    sheet = montage(cell.images, 2 if len(cell.images) <= 4 else 3)
+    wide = cell.images.shape[3] > 1.5 * cell.images.shape[2]  # such as the three planes of a volume
+    sheet = montage(cell.images, 1 if wide else 2 if len(cell.images) <= 4 else 3)
     alt = " ".join(filter(None, [str(len(cell.images)), "images:", cell.set_name, cell.label, cell.site]))
     return Picture(png_uri(sheet), clean(alt), pixel_kind(cell.images.shape[2]), sheet.shape[2], sheet.shape[1])
 

@@ -104,7 +104,7 @@ def cohort_summary(line: "Line") -> CohortSummary:
     outside = sorted({str(site) for site in images.groups["site"][external]}) if "site" in images.groups else []
     return CohortSummary(
         name=cohort.name,
-        label=cohort.label,
+        label=cohort.label if (images.labels != UNLABELLED).any() else "",
         positive=images.label_names[cohort.positive],
         patients=len(np.unique(images.patients)),
         images=len(images),

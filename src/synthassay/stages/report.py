@@ -17,7 +17,7 @@ from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 from synthassay.whole_files import PRIVATE, replacing
 
-VERSION = 4
+VERSION = 5
 FILES = ("report.html", "results.json", "results.parquet")
 
 

@@ -225,3 +225,5 @@ def test_the_page_opens_with_what_was_tested(made_up):
                      "images of 569 patients, labelled by lesion.")  # fmt: skip
     assert "Ashby" in second
     assert "oracle, copycat, blend and noise" in third
+    bare = replace(made_up, cohort=replace(made_up.cohort, label=""))
+    assert opening_sentences(bare)[0].endswith("of 569 patients, without labels.")
