@@ -26,7 +26,7 @@ def test_long_tables_are_cut_and_say_so():
     assert text.startswith("Names\nA sentence.\n")
     assert "name 11" in text
     assert "name 12" not in text
-    assert "and 3 more in the report" in text
+    assert "and 3 more on the page" in text
     assert "Empty" not in text
 
 

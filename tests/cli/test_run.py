@@ -74,7 +74,8 @@ def test_stages_run_one_by_one_and_are_then_found(finished: Path) -> None:
     for verb in ("prepare", "train", "sample", "encode", "score", "downstream", "report"):
         done = synthassay(finished, verb)
         assert done.returncode == 0, done.stderr
-        expected = finished / "out" / "report.html" if verb == "report" else finished / "store"
+        page = {"report": "report.html", "prepare": "cohort.html"}.get(verb)
+        expected = finished / "out" / page if page is not None else finished / "store"
         assert done.stdout.strip() == str(expected)
 
 

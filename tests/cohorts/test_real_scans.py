@@ -34,7 +34,7 @@ def test_ham10000_subset(shipped, prepare):
 
 
 def test_four_manufacturers_are_read_without_labels(shipped, prepare):
-    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null", "cohort.slices.min_foreground=0")
+    spec = shipped("dicom", "cohort.slices.min_foreground=0")
     cohort = prepare(spec, DATA / "dicom_vendors")
     makers = {device.split()[0] for device in cohort.images.groups["device"].tolist()}
     assert makers == {"GE", "Philips", "Siemens", "Toshiba"}
@@ -47,7 +47,7 @@ def test_four_manufacturers_are_read_without_labels(shipped, prepare):
 
 
 def test_series_of_four_manufacturers_are_volumes(shipped, prepare):
-    rules = ("label.source=none", "table=null", "dimensions=3", "volume.shape=[16,48,48]", "volume.spacing_mm=4")
+    rules = ("dimensions=3", "volume.shape=[16,48,48]", "volume.spacing_mm=4")
     cohort = prepare(shipped("dicom", *(f"cohort.{rule}" for rule in rules)), DATA / "dicom_vendors")
     assert cohort.images.pixels.shape == (40, 1, 16, 48, 48)
     assert all(np.allclose(record.spacing_mm, 4, atol=0.01) for record in cohort.records)
@@ -58,7 +58,7 @@ def test_series_of_four_manufacturers_are_volumes(shipped, prepare):
 
 
 def test_what_real_headers_carry_is_counted_and_names_of_makers_are_merged(shipped, prepare):
-    spec = shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    spec = shipped("dicom")
     cohort = prepare(spec, DATA / "dicom_vendors")
     tables = {table.title: {row[0].partition(" (")[0]: row[1:] for row in table.rows} for table in cohort.tables}
     carried = tables["What the source files carry, by attribute"]

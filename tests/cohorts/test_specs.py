@@ -54,12 +54,30 @@ def test_a_cohort_without_labels_can_be_asked_for_on_the_command_line(shipped):
     assert spec.table is None
 
 
+def test_a_folder_of_dicom_files_needs_no_table_and_has_no_labels_then(shipped):
+    spec = shipped("dicom")
+    assert spec.table is None
+    assert spec.label.source == "none"
+    assert spec == shipped("dicom", "cohort.label.source=none", "cohort.table=null")
+    header = shipped("dicom", "cohort.label.source=header:BodyPartExamined")
+    assert (header.table, header.label.source) == (None, "header:BodyPartExamined")
+    table = shipped("dicom", "cohort.table.path=labels.csv")
+    assert table.table is not None
+    assert table.label.source == "table"
+
+
+def test_further_tables_need_a_first_one(shipped):
+    with pytest.raises(Exception, match=r"set table\.path, the first one, as well"):
+        shipped("dicom", "+cohort.table.also.x={kind: table, path: a.csv, join_on: patient, patient: p, site: s}")
+
+
 def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is(shipped):
-    key = digest_of(shipped("dicom").to_key())
-    assert digest_of(shipped("dicom", "cohort.root=/data", "cohort.key_file=/k").to_key()) == key
+    table = "cohort.table.path=labels.csv"
+    key = digest_of(shipped("dicom", table).to_key())
+    assert digest_of(shipped("dicom", table, "cohort.root=/data", "cohort.key_file=/k").to_key()) == key
     for change in ("cohort.size=32", "cohort.split.seed=1", "cohort.window.low=1", "cohort.table.label=x",
                    "cohort.slices.every_n=2", "cohort.site_from=StationName"):  # fmt: skip
-        assert digest_of(shipped("dicom", change).to_key()) != key
+        assert digest_of(shipped("dicom", table, change).to_key()) != key
 
 
 def test_where_an_absolute_table_lies_is_not_part_of_the_key():

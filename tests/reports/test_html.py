@@ -12,7 +12,7 @@ import pytest
 
 from synthassay.records import MetricResult
 from synthassay.reports.data import CohortSummary, LossCurve, ReportData, SetSummary
-from synthassay.reports.html import write_report
+from synthassay.reports.html import write_cohort_page, write_report
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -219,3 +219,21 @@ def test_text_that_looks_like_a_back_reference_stands_in_a_figure_as_it_is(made_
     curves = [LossCurve(generator=name, columns={"step": np.arange(3.0), "loss": np.ones(3)})]
     data = replace(made_up, sets=sets, results=rows, grids=(), pairs=(), losses=curves)
     assert "a\\1\\g&lt;0&gt;" in write_report(data, tmp_path).read_text()
+
+
+def test_the_page_of_a_cohort_shows_its_scans_and_its_card_and_nothing_of_generators(made_up, tmp_path):
+    real = [cell for cell in made_up.grids if cell.set_name.startswith("real")]
+    data = replace(made_up, title=EVIL, sets=(), results=(), grids=real, strips=(), pairs=(), losses=())
+    page = write_cohort_page(data, tmp_path / "internal")
+    text = page.read_text()
+    outline(text)
+    assert EVIL not in text
+    assert 'id="samples"' in text
+    assert 'id="cohort"' in text
+    assert "By site" in text
+    assert 'id="findings"' not in text
+    assert "data:image/png" in text
+    assert not page.stat().st_mode & 0o044
+    released = write_cohort_page(replace(data, audience="release"), tmp_path / "release").read_text()
+    assert "data:image/png" not in released
+    assert "for release: aggregates only" in released

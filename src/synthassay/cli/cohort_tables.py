@@ -14,7 +14,7 @@ MOST_COUNTS = 40  # splits, sites and devices
 def cohort_tables(cohort: Cohort) -> str:
     """Every table that travels with ``cohort``, the counts, the files not used and the limits of what it can answer.
 
-    Long tables are cut to their first rows; the report has all of them.
+    Long tables are cut to their first rows; the page about the cohort has all of them.
     """
     shown = [_shown(table) for table in cohort.tables if table.rows]
     shown.append(_shown(_counts(cohort), MOST_COUNTS))
@@ -50,7 +50,7 @@ def _shown(table: CohortTable, most: int = MOST_ROWS) -> str:
     numeric = [i for i in range(len(table.columns)) if all(row[i].replace(",", "").isdigit() for row in rows)]
     lines = [table.title, *([table.note] if table.note else []), text_table(table.columns, rows, numeric=numeric)]
     left = len(table.rows) - most
-    return "\n".join([*lines, *([f"and {left} more in the report"] if left > 0 else [])])
+    return "\n".join([*lines, *([f"and {left} more on the page"] if left > 0 else [])])
 
 
 def _printable(text: str) -> str:

@@ -39,15 +39,20 @@ def explain_config_error(error: Exception) -> str:
     for pattern in UNKNOWN_SETTING:
         found = re.search(pattern, text)
         if found:
-            return (
-                f"there is no setting {found.group(1)!r}.\n"
-                "`synthassay run --help` shows the usual settings, `synthassay run --cfg job` all of them."
-            )
+            return _unknown(found.group(1))
     text = re.sub(
         r"(To append to your config use|Set the environment variable HYDRA_FULL_ERROR|See https?:).*", "", text
     )
     text = re.sub(r"\s*(full_key|object_type):?=?.*", "", text).strip()
     return text[:400] + "\n`synthassay run --help` shows how settings are written."
+
+
+def _unknown(setting: str) -> str:
+    text = f"there is no setting {setting!r}.\n"
+    if setting.startswith("generator."):
+        text += ("It takes generator=NAME; of several, each has its own: "
+                 "\"generators=[gan,{edm: ['generator.images=500']}]\".\n")  # fmt: skip
+    return text + "`synthassay run --help` shows the usual settings, `synthassay run --cfg job` all of them."
 
 
 def _explain_missing(error: MissingConfigException) -> str:

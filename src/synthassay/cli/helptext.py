@@ -32,7 +32,8 @@ commands:
 first steps:
   synthassay run experiment=phantom_demo                   the embedded digital phantom, about five minutes of two cores
   synthassay run experiment=lgg_mri cohort.root=DIR        brain MRI (BIDS NIfTI), tumour slices, three hospitals
-  synthassay run cohort=dicom cohort.root=DIR generator=edm            your own DICOM folder, one generator
+  synthassay prepare cohort=dicom cohort.root=DIR          what a DICOM folder holds, before anything is trained
+  synthassay run cohort=dicom cohort.root=DIR cohort.table.path=labels.csv generator=edm    one generator on it
   synthassay run cohort=nifti cohort.root=DIR generator=external generator.root=DIR    a set that others generated
   synthassay score --real real.npz --synthetic synth.npz --out DIR     features that you have already
 
@@ -69,6 +70,7 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
   generators=[edm,gan]    the families to train in this run (default [edm,gan,vae])
   generator=NAME          one of those below, whose settings are then generator.SETTING=VALUE
   generator.condition_on=[label,device]   any of label, site, device, sex, age_band, slice_position, mask
+                          (default: label, where the cohort has labels)
   generator.root=DIR      with generator=external: the folder of synthetic images
   generator.path=PATH     with generator=monai_bundle, diffusers or medigan: the pretrained generator
   generator.trained_on=FILE   with generator=external: the patients it was trained on, one id a line

@@ -20,7 +20,7 @@ from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
 from synthassay.stages.exhibits import loss_curves, tracker_grids
 from synthassay.stages.line import Line
-from synthassay.stages.report import report
+from synthassay.stages.report import cohort_page, report
 from synthassay.stages.team_store import TeamStore
 from synthassay.store.provenance import usable_cores
 from synthassay.store.store import Store
@@ -30,7 +30,7 @@ from synthassay.team import apart
 def run_session(
     config: DictConfig, specs: dict[str, Any], resources: Resources, tracker: Tracker, progress: BarProgress, until: str
 ) -> str:
-    """Run the line; returns (and prints, last) the report's path, or the store's when the line stops earlier."""
+    """Run the line; returns (and prints, last) the path of the page, or the store's where a stage leaves none."""
     device = resources.torch_device()  # an absent GPU is said before any work
     with joined_team(device) as team:
         root = Path(config.store.root).expanduser()
@@ -57,10 +57,12 @@ def run_session(
 
 
 def _conclude(line: Line, config: DictConfig, tracker: Tracker, progress: BarProgress, until: str, name: str) -> str:
-    """What one process says of the run at its end: tables or the report."""
+    """What one process says of the run at its end: tables and a page."""
     root = line.context.store.root
     if until == "prepare":
         progress.note(cohort_tables(line.cohort))
+        page = cohort_page(line, output_folder(config, root.parent, name), config.report.audience)
+        return _say(progress, "the page about these scans:", str(page))
     if until != "report":
         return _say(progress, f"{until} is done; its output is in the store", str(root))
     if not isinstance(tracker, NoTracker):

@@ -58,7 +58,8 @@ def _units(images: ImageSet, spec: CohortSpec) -> str:
 
 def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> list[str]:
     if (images.labels < 0).all():
-        return ["The images have no labels: nothing can be said about classifiers trained on synthetic images."]
+        return ["The images have no labels: generators are trained without them, and nothing can be said about "
+                "classifiers trained on synthetic images."]  # fmt: skip
     name = classes.names[classes.positive]
     positive = images.labels == classes.positive
     sentences = []

@@ -184,6 +184,8 @@ class CohortSpec(Spec):
     ``site_from`` is a DICOM keyword (of a header, or of a BIDS sidecar), ``folder:N`` for the N-th folder below the
     root, or ``none``. ``merge_sites`` are pairs (from, to), or a mapping: sites that are one place under several
     names.
+
+    ``table.path: null`` is no table; a label that would be read from it is then ``none``.
     """
 
     kind: Literal["dicom", "nifti", "images"]
@@ -215,6 +217,18 @@ class CohortSpec(Spec):
     site_from: str = Field(default="none", pattern=SITE_FROM)
     merge_sites: tuple[tuple[str, str], ...] = ()
     deidentification: DeidentificationSpec = Field(default_factory=DeidentificationSpec)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_path_is_no_table(cls, given: Any) -> Any:
+        table = given.get("table") if isinstance(given, dict) else None
+        if not isinstance(table, dict) or table.get("path", "") is not None:
+            return given
+        if table.get("also"):
+            raise ValueError("table.also has further tables; set table.path, the first one, as well")
+        label = given.get("label") or {}
+        from_table = isinstance(label, dict) and label.get("source", "table") == "table"
+        return given | {"table": None} | ({"label": {"source": "none"}} if from_table else {})
 
     @field_validator("merge_sites", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from synthassay.specs import Spec
 if TYPE_CHECKING:
     from synthassay.generators.protocol import TrainedFamily
 
-ConditionName = Literal["label", "site", "device", "sex", "age_band", "slice_position", "mask"]
+ConditionName = Literal["auto", "label", "site", "device", "sex", "age_band", "slice_position", "mask"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # also a folder and an id
 Precision = Literal["auto", "float32", "bfloat16"]
 Compile = bool | Literal["auto", "graphs"]  # auto: on a GPU, in long trainings; graphs: with CUDA graphs
@@ -50,7 +50,7 @@ class GeneratorSpec(Spec):
     not_private: ClassVar[str] = ""  # why there is no differentially private training of it; empty: there is
 
     name: Name
-    condition_on: tuple[ConditionName, ...] = ("label",)
+    condition_on: tuple[ConditionName, ...] = ("auto",)  # auto: the label, where the cohort has labels
     condition_dropout: float = Field(default=0.1, ge=0, lt=1)  # share of training rows in which a column is missing
     images: int | None = Field(default=None, ge=1)  # how many to sample; None: as many as generator-train has
     sample_batch: int = Field(default=32, ge=1)  # images per evaluation when sampling; a short one is padded to it

@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from synthassay.reports.data import ReportData
+from synthassay.reports.cohort import cohort_page_of
+from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.page import page_of
 from synthassay.reports.release import for_audience
 from synthassay.reports.select import Results
@@ -37,8 +38,24 @@ def write_report(data: ReportData, out: Path) -> Path:
     rows = ordered(data.results, [item.name for item in data.sets])
     page = page_of(data, Results(rows, data))
     out.mkdir(parents=True, exist_ok=True)
-    mode = SHARED if data.audience == "release" else PRIVATE
+    mode = _mode(data.audience)
     write_whole(out / "results.parquet", to_parquet(rows), mode)
     write_whole(out / "results.json", to_json(data, rows), mode)
     write_whole(out / "report.html", render("report.html", page=page), mode)
     return out / "report.html"
+
+
+def write_cohort_page(data: ReportData, out: Path) -> Path:
+    """Write ``cohort.html`` into ``out``, atomically; returns its path. ``data`` has no sets and no results.
+
+    What a release withholds, and whose file it is, are as for :func:`write_report`.
+    """
+    data = for_audience(data)
+    page = cohort_page_of(data)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "cohort.html", render("cohort.html", page=page), _mode(data.audience))
+    return out / "cohort.html"
+
+
+def _mode(audience: Audience) -> int:
+    return SHARED if audience == "release" else PRIVATE

@@ -3,18 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthassay.reports.account import (
-    Facts,
-    cohort_facts,
-    count_tables,
-    flat_facts,
-    quarantine_table,
-    reading_tables,
-    result_tables,
-    timing_table,
-)
+from synthassay.reports.account import Facts, flat_facts, result_tables, timing_table
+from synthassay.reports.cohort import CohortCard, audience_line, cohort_card
 from synthassay.reports.counterfactuals import Counterfactuals, counterfactuals
-from synthassay.reports.data import Audience, ReportData
+from synthassay.reports.data import ReportData
 from synthassay.reports.findings import Topic, findings, opening_sentences
 from synthassay.reports.layout import Block, Panel, Table
 from synthassay.reports.panels import (
@@ -30,27 +22,12 @@ from synthassay.reports.panels import (
     memorisation_section,
 )
 from synthassay.reports.private import PrivateSection, private_section
-from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import PairGroup, Samples, pairs, samples
 from synthassay.reports.select import Results
 from synthassay.reports.snapshots import snapshot_notes, snapshot_panels, snapshot_table
 from synthassay.reports.words import clean
 
-_AUDIENCES: dict[Audience, str] = {
-    "internal": "internal page: holds images of patients, do not pass it on",
-    "release": "for release: aggregates only",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortCard:
-    """The cohort section."""
-
-    facts: Facts
-    policy: Facts
-    counts: Sequence[Table]
-    notes: Sequence[str]
-    tables: Sequence[tuple[Table, str]]
+MEASURED_AGAINST = "The scans that everything above was made from and measured against, all splits together."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +53,6 @@ class Page:
     snapshot_panels: Sequence[Panel]
     snapshot_notes: Sequence[str]
     cohort: CohortCard
-    real: RealData
-    quarantine: Table | None
     tables: Sequence[Table]
     timings: Table
     provenance: Facts
@@ -99,21 +74,15 @@ class Page:
 
 def page_of(data: ReportData, results: Results) -> Page:
     """The page of ``data``, which is fit for its audience already."""
-    cohort = CohortCard(
-        facts=cohort_facts(data), policy=list(flat_facts(data.cohort.policy)), counts=count_tables(data.cohort.counts),
-        notes=[clean(note) for note in data.cohort.notes], tables=reading_tables(data.cohort.tables),
-    )  # fmt: skip
     return Page(
-        title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=_AUDIENCES[data.audience],
+        title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=audience_line(data),
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
         counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
         against_train=against_train_table(results), memorisation=memorisation_section(results),
         private=private_section(results), downstream=downstream_section(results), losses=loss_panels(data),
         snapshots=snapshot_table(data), snapshot_panels=snapshot_panels(data), snapshot_notes=snapshot_notes(data),
-        cohort=cohort,
-        real=real_data_section(data),
-        quarantine=quarantine_table(data), tables=result_tables(results.rows), timings=timing_table(data),
+        cohort=cohort_card(data, MEASURED_AGAINST), tables=result_tables(results.rows), timings=timing_table(data),
         provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
         settings=list(flat_facts(data.settings)),
     )  # fmt: skip

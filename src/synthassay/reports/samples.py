@@ -1,7 +1,7 @@
 """Sample grids and copied pairs: the parts of the page that show images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from synthassay.reports.data import CopiedPair, GridCell, ReportData
@@ -47,7 +47,7 @@ class Samples:
 
     columns: Sequence[Column]
     rows: Sequence[SampleRow]
-    has_controls: bool
+    explained: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,15 @@ def samples(data: ReportData) -> Samples | None:
         cells = [by_place.get((name, label, site)) or shared.get((name, label)) for name in names]
         rows.append(SampleRow(short(label), short(site), [_picture(cell) for cell in cells]))
     columns = [Column(short(name, 18), _role(origins.get(name))) for name in names]
-    return Samples(columns, rows, "control" in origins.values())
+    return Samples(columns, rows, _explained(origins.values()))
+
+
+def _explained(origins: Collection[str]) -> str:
+    if not origins:
+        return "Images drawn at random, as generators and classifiers get them. One row per label and site."
+    controls = "; the controls on the right are rulers made without training" if "control" in origins else ""
+    return ("Images drawn by seed, not chosen. One row per label and site, real images in the first "
+            f"column{controls}.")  # fmt: skip
 
 
 def _role(origin: str | None) -> str:

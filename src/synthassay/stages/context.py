@@ -43,7 +43,8 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _counterfactuals_of_conditions(self) -> Self:
-        conditions = {name for spec in self.generators for name in getattr(spec, "condition_on", ())}
+        given = {name for spec in self.generators for name in getattr(spec, "condition_on", ())}
+        conditions = given | ({"label"} if "auto" in given else set())
         for name in self.sample.counterfactuals.columns or ():
             if name not in conditions:
                 raise ValueError(f"sample.counterfactuals.columns names {name}, and no generator of this run is "

@@ -143,6 +143,12 @@ def grid_cells(line: "Line", *, real_images: bool) -> list[GridCell]:
     return [cell for name, images in shown.items() for cell in _cells(name, images)]
 
 
+def split_cells(line: "Line") -> list[GridCell]:
+    """Real images per split, label and site."""
+    splits = [(name, line.cohort.split(name)) for name in SPLITS]
+    return [cell for name, images in splits if len(images) for cell in _cells(name, images)]
+
+
 def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
     sites = images.groups.get("site", np.full(len(images), MISSING))
     for label, site in product(np.unique(images.labels).tolist(), np.unique(sites)):

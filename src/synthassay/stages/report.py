@@ -1,23 +1,36 @@
-"""report: everything the line left → report.html, results.json and results.parquet in the run's folder."""
+"""report: everything the line left → report.html, results.json and results.parquet in the run's folder.
+
+A run that ends with the stage prepare leaves ``cohort.html`` there.
+"""
 
 import json
 import shutil
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthassay.reports.data import Audience, ReportData
-from synthassay.reports.html import write_report
+from synthassay.reports.html import write_cohort_page, write_report
 from synthassay.specs import digest_of
 from synthassay.stages.context import stage_timings
-from synthassay.stages.exhibits import cohort_summary, copied_pairs, grid_cells, loss_curves, set_summaries, strips
+from synthassay.stages.exhibits import (
+    cohort_summary,
+    copied_pairs,
+    grid_cells,
+    loss_curves,
+    set_summaries,
+    split_cells,
+    strips,
+)
 from synthassay.stages.line import Line
 from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 from synthassay.whole_files import PRIVATE, replacing
 
-VERSION = 5
+VERSION = 6
 FILES = ("report.html", "results.json", "results.parquet")
 
 
@@ -27,6 +40,36 @@ def report(line: Line, out: Path, audience: Audience) -> Path:
     The page is a stage of its own, so that an unchanged run finds it done; ``out`` receives copies, ``run.json`` with
     the key of every stage, and the settings without any path.
     """
+
+    def build(workdir: Path) -> None:
+        write_report(report_data(line, audience), workdir)
+
+    _written(line, out, audience, "report", FILES, build)
+    with disk_errors_explained(out):
+        _write_links(line, out)
+    return out / "report.html"
+
+
+def cohort_page(line: Line, out: Path, audience: Audience) -> Path:
+    """Write the page about the cohort of ``line``, which has prepared it, to ``out``; returns the path of the page."""
+
+    def build(workdir: Path) -> None:
+        write_cohort_page(_cohort_data(line, audience), workdir)
+
+    _written(line, out, audience, "cohort-page", ("cohort.html",), build)
+    return out / "cohort.html"
+
+
+def _cohort_data(line: Line, audience: Audience) -> ReportData:
+    return replace(
+        report_data(line, audience), title=line.cohort.name, settings=line.public_spec()["cohort"],
+        grids=split_cells(line) if audience == "internal" else (),
+    )  # fmt: skip
+
+
+def _written(
+    line: Line, out: Path, audience: Audience, kind: str, files: Sequence[str], build: Callable[[Path], None]
+) -> None:  # fmt: skip
     facts = {
         "run": line.run_id,
         "audience": audience,
@@ -35,18 +78,12 @@ def report(line: Line, out: Path, audience: Audience) -> Path:
         "packages": package_versions(),
     }
     inputs = {f"{i:03d} {s.key.stage}": s.key.digest for i, s in enumerate(line.context.stages)}
-    key = StageKey("report", VERSION, facts, {"stages": digest_of(inputs)})
-
-    def build(workdir: Path) -> None:
-        write_report(report_data(line, audience), workdir)
-
+    key = StageKey(kind, VERSION, facts, {"stages": digest_of(inputs)})
     output = line.context.store.run(key, build)
     with disk_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in files:
             _copy(output.path / name, out / name)
-        _write_links(line, out)
-    return out / "report.html"
 
 
 def report_data(line: Line, audience: Audience) -> ReportData:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from synthassay.errors import UserError
+from synthassay.generators.conditioning.condition import Vocabulary
 from synthassay.generators.conditioning.plan import condition_columns, condition_plan, planned_images
 from synthassay.generators.conditioning.plan_specs import PlanSpec, SampleSpec
 from synthassay.records import UNKNOWN_MASK, ImageSet
@@ -51,6 +52,18 @@ def test_the_seed_decides_ties_only() -> None:
     even = train([0, 1, 0, 1], ["a"] * 4)
     plans = {tuple(condition_plan(even, 4, ["label"], seed)["label"].tolist()) for seed in range(8)}
     assert plans == {(0, 1, 0, 1), (1, 0, 1, 0)}
+
+
+def test_auto_is_the_label_where_any_image_has_one() -> None:
+    nobody = replace(TRAIN, labels=np.full(len(TRAIN), -1))
+    assert list(condition_columns(TRAIN, ["auto", "site"])) == ["label", "site"]
+    assert list(condition_columns(TRAIN, ["auto", "label"])) == ["label"]
+    assert list(condition_columns(nobody, ["auto", "site"])) == ["site"]
+    assert condition_plan(nobody, 5, ["auto"], 0) == {}
+    assert Vocabulary.of(nobody, ["auto"]).named == ()
+    assert Vocabulary.of(TRAIN, ["auto"]) == Vocabulary.of(TRAIN, ["label"])
+    with pytest.raises(UserError, match=r"names label, .*\n.*leave it out: generator\.condition_on=\[site\]"):
+        Vocabulary.of(nobody, ["auto", "label", "site"])
 
 
 def test_no_condition_no_image_and_an_unknown_column() -> None:

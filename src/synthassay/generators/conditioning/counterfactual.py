@@ -43,7 +43,7 @@ def contrasts(
     """
     known = condition_columns(train, condition_on)
     planned = condition_plan(train, spec.seeds, condition_on, seed, plan)
-    asked = [name for name in condition_on if name != "mask" and (spec.columns is None or name in spec.columns)]
+    asked = [name for name in known if name != "mask" and (spec.columns is None or name in spec.columns)]
     made = []
     for column in asked:
         values, left_out = _values(column, known[column])

@@ -11,9 +11,16 @@ from synthassay.errors import UserError
 from synthassay.generators.conditioning.apportion import apportion, rows_in_turn
 from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.generators.conditioning.plan_table import PER_IMAGE, counted, read_plan, tabled
-from synthassay.records import ImageSet
+from synthassay.records import UNLABELLED, ImageSet
 
+AUTO = "auto"
 MEASURED = ("slice_position",)  # covariates that a generator can be conditioned on
+
+
+def conditions_of(images: ImageSet, condition_on: Sequence[str]) -> tuple[str, ...]:
+    """The columns that ``condition_on`` stands for: ``auto`` is the label, where any of ``images`` has one."""
+    label = ("label",) if (images.labels != UNLABELLED).any() else ()
+    return tuple(dict.fromkeys(name for given in condition_on for name in (label if given == AUTO else (given,))))
 
 
 def condition_columns(images: ImageSet, condition_on: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -22,7 +29,7 @@ def condition_columns(images: ImageSet, condition_on: Sequence[str]) -> dict[str
     ``label``: ``[n]`` int64, −1 where missing; ``slice_position``: ``[n]`` float32, NaN where missing; ``mask``:
     ``[n, (d,) h, w]`` uint8, 255 where missing; the others ``[n]`` text, ``""`` where missing.
     """
-    return {name: _column(images, name) for name in condition_on}
+    return {name: _column(images, name) for name in conditions_of(images, condition_on)}
 
 
 def _column(images: ImageSet, name: str) -> NDArray[Any]:
