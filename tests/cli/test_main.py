@@ -93,6 +93,15 @@ def test_a_users_mistake_ends_in_a_short_message_and_exit_code_2(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("wrong", ["cohort.root=nowhere", "cohort.root=. cohort.table.path=absent.csv"])
+def test_a_missing_folder_or_table_is_said_before_the_seconds_that_torch_takes(wrong: str, tmp_path: Path) -> None:
+    arguments = ["prepare", "cohort=dicom", *wrong.split()]
+    code = f"import sys; from synthassay.cli.main import main; sys.exit(main({arguments}) + ('torch' in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "is not a folder" in done.stderr or "absent.csv does not exist" in done.stderr
+
+
 def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     table = capsys.readouterr().out

@@ -34,7 +34,10 @@ def run_cell(config: DictConfig, until: str) -> str:
     )
     specs = instantiate_specs(config)
     resources: Resources = _build(config.resources)
-    # Imported after the first line is on the screen: torch takes seconds.
+    # Imported after the first line is on the screen: torch takes seconds, and a missing folder is said before it.
+    from synthassay.cohorts.files import source_root
+
+    source_root(specs["cohort"])
     from synthassay.cli.session import run_session
 
     return run_session(config, specs, resources, tracker, progress, until)

@@ -3,8 +3,9 @@
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.tables import table_paths, without_absent_participants
+from synthassay.errors import UserError
 from synthassay.scans.discovery import fingerprint
 
 ROOT = "cohort.root"
@@ -17,6 +18,26 @@ def selected(path: str, spec: CohortSpec) -> bool:
         return any(fnmatchcase(path, pattern) for pattern in patterns)
 
     return matches(spec.include) and not matches(spec.exclude)
+
+
+def source_root(spec: CohortSpec) -> Path | None:
+    """The folder of the scans, in which the tables are; None for the phantom, which is not written yet.
+
+    Cheap, and needs no large library. Raises :class:`UserError` where the folder or a table is missing.
+    """
+    if spec.root is None:
+        if isinstance(spec, DicomSpec) and spec.phantom is not None:
+            return None
+        raise UserError(
+            f"cohort={spec.name} needs the folder of its scans: add cohort.root=DIR.\n"
+            "data/README.md says how to get the data of each cohort."
+        )
+    root = Path(spec.root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"cohort.root={spec.root} is not a folder.\nGive the folder that holds the scans.")
+    for table in without_absent_participants(spec, root).tables.values():
+        table_paths(table, root)
+    return root
 
 
 def source_fingerprint(spec: CohortSpec, root: Path) -> str:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from synthassay.cohorts.specs import CohortSpec
+from synthassay.cohorts.files import source_root
+from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.errors import UserError
 from synthassay.generators.external.files import read_trained_on
 from synthassay.generators.external.specs import ExternalSpec
@@ -51,19 +52,14 @@ def _trained_on(context: RunContext) -> tuple[str, ...] | None:
 
 
 def _root(context: RunContext, spec: CohortSpec) -> Path:
-    if spec.root is not None:
-        root = Path(spec.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"cohort.root={spec.root} is not a folder.\nGive the folder that holds the scans.")
+    root = source_root(spec)
+    if root is not None:
         return root
-    phantom = getattr(spec, "phantom", None)
-    if phantom is None:
-        raise UserError(
-            f"cohort={spec.name} needs the folder of its scans: add cohort.root=DIR.\n"
-            "data/README.md says how to get the data of each cohort."
-        )
     from synthassay.cohorts.phantom.simulate import write_phantom
 
+    assert isinstance(spec, DicomSpec)
+    assert spec.phantom is not None
+    phantom = spec.phantom
     key = StageKey("phantom", VERSION, phantom.to_key())
     output = context.note(context.store.run(key, lambda workdir: write_phantom(phantom, workdir, context.progress)))
     return output.path / "dicom"
