@@ -15,6 +15,7 @@ Origin = Literal["real", "generator", "control", "external"]
 Status = Literal["ok", "descriptive", "insufficient evidence", "absent"]
 
 UNLABELLED = -1
+UNLABELLED_NAMES = ("unlabelled",)  # the classes of a cohort without labels
 UNKNOWN_MASK = 255  # at every pixel of an image whose mask is not known
 MISSING = ""
 GROUP_COLUMNS = ("site", "device", "view", "sex", "age_band")

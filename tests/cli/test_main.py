@@ -74,6 +74,7 @@ def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.Captur
         (["run", "generators=[emd]"], "emd"),
         (["run", "generators=edm"], "generators=[edm]"),
         (["run", "generator=edm", "generator.training.steps=-4"], "steps"),
+        (["run", "generators=[edm,gan]", "generator.images=9"], "generators=[gan,{edm: ['generator.images=500']}]"),
         (["run", "cohort=nifti"], "cohort.root=DIR"),
         (["run", "cohort=dicom", "cohort.root=nowhere"], "not a folder"),
         (["compare", "one"], "two runs"),

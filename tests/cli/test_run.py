@@ -79,6 +79,32 @@ def test_stages_run_one_by_one_and_are_then_found(finished: Path) -> None:
         assert done.stdout.strip() == str(expected)
 
 
+def test_the_page_of_the_cohort_shows_its_settings_without_a_path_and_is_found_done(finished: Path) -> None:
+    assert synthassay(finished, "prepare").returncode == 0
+    page = finished / "out" / "cohort.html"
+    held = page.read_text()
+    assert "data:image/png" in held
+    assert "split.generator_train" in held
+    assert "memorisation" not in held
+    assert str(finished) not in held
+    made = {path: path.stat().st_mtime_ns for path in (finished / "store" / "cohort-page").rglob("*")}
+    page.unlink()
+    assert synthassay(finished, "prepare").returncode == 0
+    assert page.read_text() == held
+    assert {path: path.stat().st_mtime_ns for path in (finished / "store" / "cohort-page").rglob("*")} == made
+
+
+def test_a_page_for_release_does_not_join_an_internal_one(finished: Path) -> None:
+    done = synthassay(finished, "prepare", "report.audience=release")
+    assert done.returncode == 2
+    assert "report.html is for another audience than this page" in done.stderr
+    apart = finished / "released"
+    done = synthassay(finished, "prepare", "report.audience=release", f"out={apart}")
+    assert done.returncode == 0, done.stderr
+    assert "data:image/png" not in (apart / "cohort.html").read_text()
+    assert (apart / "cohort.html").stat().st_mode & 0o044
+
+
 def test_run_json_links_every_stage_into_the_store(finished: Path) -> None:
     held = json.loads((finished / "out" / "run.json").read_text())
     assert all((finished / "store" / stage["folder"] / "key.json").is_file() for stage in held["stages"])

@@ -66,9 +66,15 @@ def test_a_folder_of_dicom_files_needs_no_table_and_has_no_labels_then(shipped):
     assert table.label.source == "table"
 
 
-def test_further_tables_need_a_first_one(shipped):
-    with pytest.raises(Exception, match=r"set table\.path, the first one, as well"):
-        shipped("dicom", "+cohort.table.also.x={kind: table, path: a.csv, join_on: patient, patient: p, site: s}")
+@pytest.mark.parametrize(("change", "named"), [
+    ("+cohort.table.also.x={kind: table, path: a.csv, join_on: patient, patient: p, site: s}", r"table\.also"),
+    ("cohort.table.label=dx", r"table\.label"),
+    ("cohort.table.site=hospital", r"table\.site"),
+    ("cohort.label.names=[no,yes]", r"label\.names"),
+])  # fmt: skip
+def test_settings_of_a_table_without_its_path_are_an_error(shipped, change, named):
+    with pytest.raises(Exception, match=named + r" is set, and table\.path, the table that it is about, is not"):
+        shipped("dicom", change)
 
 
 def test_root_and_key_file_are_not_part_of_the_key_and_everything_else_is(shipped):

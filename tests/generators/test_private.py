@@ -194,6 +194,14 @@ def test_epsilon_is_what_opacus_counts_step_by_step(name: str, counting: type) -
     assert spent(name, 1e-4, 1.3, 0.1, 50) == pytest.approx(accountant.get_epsilon(delta=1e-4), rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["prv", "rdp"])
+def test_a_warning_about_orders_is_kept_where_it_is_about_the_bound(
+    name: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    spent(name, 1e-4, 100.0, 0.1, 10)
+    assert any("largest alpha" in str(warning.message) for warning in recwarn) == (name == "rdp")
+
+
 def test_epsilon_grows_with_steps_and_rate_and_falls_with_noise() -> None:
     def epsilon(noise: float = 1.5, steps: int = 100, patients: int = 10) -> float:
         spec = DpSpec(epsilon=None, noise=noise, patients=patients, accountant="rdp")

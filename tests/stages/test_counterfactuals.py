@@ -1,5 +1,6 @@
 """Counterfactuals are drawn once from the trained sampler, go on after a kill, and follow the settings."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from synthassay.errors import UserError
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.records import SilentProgress
 from synthassay.specs import Resources
-from synthassay.stages.counterfactuals import counterfactuals
+from synthassay.stages.counterfactuals import check_asked, counterfactuals
 from synthassay.store.store import Store
 from tests.stages.test_sample import training_images
 
@@ -33,6 +34,15 @@ class Listener:
             raise UserError("killed")
         level = (seeds % 100) / 200 + 0.2 * (conditions["device"] == "y")
         return np.broadcast_to(level[:, None, None, None], (len(seeds), 1, 4, 4)).astype(np.float32)
+
+
+def test_contrasts_of_a_label_that_no_image_has_are_refused() -> None:
+    images = training_images()
+    asked = SampleSpec.model_validate({"counterfactuals": {"columns": ["label"]}})
+    run: Any = SimpleNamespace(generators=[SimpleNamespace(condition_on=("auto",))], sample=asked)
+    check_asked(run, images)
+    with pytest.raises(UserError, match="names label, which no training image has"):
+        check_asked(run, replace(images, labels=np.full(len(images), -1)))
 
 
 @pytest.fixture

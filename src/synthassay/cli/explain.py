@@ -50,7 +50,7 @@ def explain_config_error(error: Exception) -> str:
 def _unknown(setting: str) -> str:
     text = f"there is no setting {setting!r}.\n"
     if setting.startswith("generator."):
-        text += ("It takes generator=NAME; of several, each has its own: "
+        text += ("Of several generators each has its own settings: "
                  "\"generators=[gan,{edm: ['generator.images=500']}]\".\n")  # fmt: skip
     return text + "`synthassay run --help` shows the usual settings, `synthassay run --cfg job` all of them."
 

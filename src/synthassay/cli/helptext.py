@@ -2,7 +2,7 @@
 
 LINE_COMMANDS = {
     "run": "the whole line: prepare, train, sample, encode, score, downstream, report",
-    "prepare": "read the scans, split the patients, write the cohort to the store",
+    "prepare": "read the scans, split the patients, and show what was found on a page, cohort.html",
     "train": "… and train the generators",
     "sample": "… and choose a snapshot of each on validation patients, and draw the synthetic sets",
     "encode": "… and compute features of every set",
@@ -84,7 +84,7 @@ settings that most people change (SETTING=VALUE; every setting is a line of YAML
   tracker=wandb           log to Weights & Biases; offline without a key or network
   report.audience=release aggregates only: no real image, no per-image score
   resources.device=cpu    auto, cpu or cuda
-  out=DIR                 where the report goes (default runs/COHORT-IDENTITY)
+  out=DIR                 where the report or page goes (default runs/COHORT-IDENTITY)
   store.root=DIR          where finished stages are kept (default runs/store)
   --config-dir DIR        a folder with YAML of your own
   --cfg job               print the composed settings and stop

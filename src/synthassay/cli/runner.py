@@ -35,9 +35,9 @@ def run_cell(config: DictConfig, until: str) -> str:
     specs = instantiate_specs(config)
     resources: Resources = _build(config.resources)
     # Imported after the first line is on the screen: torch takes seconds, and a missing folder is said before it.
-    from synthassay.cohorts.files import source_root
+    from synthassay.cohorts.files import check_source
 
-    source_root(specs["cohort"])
+    check_source(specs["cohort"])
     from synthassay.cli.session import run_session
 
     return run_session(config, specs, resources, tracker, progress, until)

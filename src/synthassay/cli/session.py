@@ -14,6 +14,7 @@ from synthassay.cli.cohort_tables import cohort_tables
 from synthassay.cli.processes import found_place, joined_team
 from synthassay.cli.progress import BarProgress
 from synthassay.cli.trackers import NoTracker, Tracker
+from synthassay.records import UNLABELLED
 from synthassay.reports.release import publishable
 from synthassay.reports.snapshots import snapshot_line
 from synthassay.specs import Resources
@@ -43,6 +44,8 @@ def run_session(
         )
         line = Line(context)
         line.prepare()
+        if (line.cohort.images.labels == UNLABELLED).all() and until != "prepare":
+            progress.note("The scans have no labels: generators are trained without them, and classifiers not at all.")
         name = f"{line.cohort.name}-{line.run_id}"
         tracker.start(line.run_id, name, {"run_id": line.run_id, "spec": line.public_spec()})
         try:

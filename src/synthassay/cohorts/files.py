@@ -20,10 +20,18 @@ def selected(path: str, spec: CohortSpec) -> bool:
     return matches(spec.include) and not matches(spec.exclude)
 
 
-def source_root(spec: CohortSpec) -> Path | None:
-    """The folder of the scans, in which the tables are; None for the phantom, which is not written yet.
+def check_source(spec: CohortSpec) -> None:
+    """Raises :class:`UserError` where the folder of the scans or a table is missing. Needs no large library."""
+    root = source_root(spec)
+    if root is not None:
+        for table in without_absent_participants(spec, root).tables.values():
+            table_paths(table, root)
 
-    Cheap, and needs no large library. Raises :class:`UserError` where the folder or a table is missing.
+
+def source_root(spec: CohortSpec) -> Path | None:
+    """The folder of the scans; None for the phantom, which may not be written yet.
+
+    Raises :class:`UserError` where none is given or it does not exist.
     """
     if spec.root is None:
         if isinstance(spec, DicomSpec) and spec.phantom is not None:
@@ -35,8 +43,6 @@ def source_root(spec: CohortSpec) -> Path | None:
     root = Path(spec.root).expanduser()
     if not root.is_dir():
         raise UserError(f"cohort.root={spec.root} is not a folder.\nGive the folder that holds the scans.")
-    for table in without_absent_participants(spec, root).tables.values():
-        table_paths(table, root)
     return root
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from synthassay.cohorts.sources import Image, Source
 from synthassay.cohorts.specs import CohortSpec, LabelSpec
 from synthassay.errors import UserError
-from synthassay.records import UNLABELLED, Quarantined
+from synthassay.records import UNLABELLED, UNLABELLED_NAMES, Quarantined
 from synthassay.scans.text import clean, table_value
 
 MOST_CLASSES = 100
 MANY_CLASSES = 10  # more of them than half the patients are ids rather than classes
 MOST_SHOWN = 20
-UNLABELLED_NAMES = ("unlabelled",)
 OTHER = "*"  # in label.values: every text that is not named and not empty
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_serializer, field_validator
 from synthassay.cohorts.deidentification_specs import DeidentificationSpec
 from synthassay.cohorts.mask_specs import MaskSpec
 from synthassay.cohorts.phantom.specs import PhantomSpec
-from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, shown
+from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, settings_of_a_table, shown
 from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.volumes import NotANumber, VolumeSpec
@@ -224,11 +224,13 @@ class CohortSpec(Spec):
         table = given.get("table") if isinstance(given, dict) else None
         if not isinstance(table, dict) or table.get("path", "") is not None:
             return given
-        if table.get("also"):
-            raise ValueError("table.also has further tables; set table.path, the first one, as well")
-        label = given.get("label") or {}
+        label = given.get("label")
         from_table = isinstance(label, dict) and label.get("source", "table") == "table"
-        return given | {"table": None} | ({"label": {"source": "none"}} if from_table else {})
+        set_in_vain = [f"table.{name}" for name in settings_of_a_table(table)]
+        set_in_vain += [f"label.{name}" for name in ("names", "values", "positive") if from_table and label.get(name)]
+        if set_in_vain:
+            raise ValueError(f"{set_in_vain[0]} is set, and table.path, the table that it is about, is not")
+        return given | {"table": None} | ({"label": label | {"source": "none"}} if from_table else {})
 
     @field_validator("merge_sites", mode="before")
     @classmethod

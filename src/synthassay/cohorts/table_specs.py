@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Literal, Self, get_args
 
@@ -86,6 +87,13 @@ class TableSpec(Spec):
     def _path_without_folder(self, path: str) -> str:
         # An absolute path says where a table lies on one machine; its content enters the key by the fingerprint.
         return shown(PurePath(path).name if PurePath(path).is_absolute() else path)
+
+
+def settings_of_a_table(given: Mapping[str, Any]) -> list[str]:
+    """The settings of a table that somebody has set: those that differ from what ``conf/cohort/dicom.yaml`` ships."""
+    usual = {"file": ("path", None), "label": ("label", None)}
+    asked = [name for name in ("file", *FACTS) if given.get(name) not in usual.get(name, (None,))]
+    return asked + [name for name in ("no_row", "also") if given.get(name)]
 
 
 def check_path_facts(pattern: str) -> str:

@@ -20,7 +20,7 @@ from synthassay.reports.samples import Samples, samples
 from synthassay.reports.sentences.grammar import sentence
 from synthassay.reports.words import clean
 
-_AUDIENCES: dict[Audience, str] = {
+AUDIENCES: dict[Audience, str] = {
     "internal": "internal page: holds images of patients, do not pass it on",
     "release": "for release: aggregates only",
 }
@@ -63,7 +63,7 @@ class CohortPage:
 
 def audience_line(data: ReportData) -> str:
     """For whom the page is."""
-    return _AUDIENCES[data.audience]
+    return AUDIENCES[data.audience]
 
 
 def cohort_card(data: ReportData, opening: str) -> CohortCard:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthassay.errors import UserError
 from synthassay.generators.conditioning.counterfactual import Contrast, contrasts
+from synthassay.generators.conditioning.plan import conditions_of
 from synthassay.generators.specs import GeneratorSpec
 from synthassay.metrics.response import Response, response
 from synthassay.records import ImageSet
-from synthassay.stages.context import RunContext
+from synthassay.stages.context import RunContext, RunSpec
 from synthassay.stages.sample import draw_shards
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import write_array
@@ -28,6 +30,15 @@ class Counterfactual:
     contrast: Contrast
     images: NDArray[Any]
     response: Response
+
+
+def check_asked(spec: RunSpec, train: ImageSet) -> None:
+    """Raises :class:`UserError` where contrasts of a label are asked for by name and no image has one."""
+    known = {name for g in spec.generators for name in conditions_of(train, getattr(g, "condition_on", ()))}
+    for name in spec.sample.counterfactuals.columns or ():
+        if name not in known:
+            raise UserError(f"sample.counterfactuals.columns names {name}, which no training image has.\n"
+                            "Leave it out, or say where it stands: cohort.table.path and label.")  # fmt: skip
 
 
 def counterfactuals(

@@ -19,7 +19,7 @@ from synthassay.specs import digest_of
 from synthassay.stages.acquire import acquire_control, acquire_external, acquire_pretrained
 from synthassay.stages.card import data_card
 from synthassay.stages.context import RunContext
-from synthassay.stages.counterfactuals import Counterfactual, counterfactuals
+from synthassay.stages.counterfactuals import Counterfactual, check_asked, counterfactuals
 from synthassay.stages.domain import ready_encoder
 from synthassay.stages.downstream import downstream
 from synthassay.stages.encode import encode
@@ -75,6 +75,7 @@ class Line:
                 "Give cohort.split.control_a, control_b and test a share."
             )
         check_parts(self.cohort.images, self.context.spec)
+        check_asked(self.context.spec, self.cohort.split("generator-train"))
         self.card = data_card(self.context, self.cohort)
         self.run_id = digest_of({"spec": self.public_spec(), "cohort": self.cohort.content_id})[:12]
 

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthassay.reports.data import Audience, ReportData
+from synthassay.errors import UserError
+from synthassay.reports.cohort import AUDIENCES
+from synthassay.reports.data import Audience, GridCell, ReportData
 from synthassay.reports.html import write_cohort_page, write_report
 from synthassay.specs import digest_of
 from synthassay.stages.context import stage_timings
@@ -32,6 +34,7 @@ from synthassay.whole_files import PRIVATE, replacing
 
 VERSION = 6
 FILES = ("report.html", "results.json", "results.parquet")
+PAGES = ("report.html", "cohort.html")
 
 
 def report(line: Line, out: Path, audience: Audience) -> Path:
@@ -61,10 +64,8 @@ def cohort_page(line: Line, out: Path, audience: Audience) -> Path:
 
 
 def _cohort_data(line: Line, audience: Audience) -> ReportData:
-    return replace(
-        report_data(line, audience), title=line.cohort.name, settings=line.public_spec()["cohort"],
-        grids=split_cells(line) if audience == "internal" else (),
-    )  # fmt: skip
+    data = report_data(line, audience, split_cells(line) if audience == "internal" else ())
+    return replace(data, title=line.cohort.name, settings=line.public_spec()["cohort"])
 
 
 def _written(
@@ -79,6 +80,7 @@ def _written(
     }
     inputs = {f"{i:03d} {s.key.stage}": s.key.digest for i, s in enumerate(line.context.stages)}
     key = StageKey(kind, VERSION, facts, {"stages": digest_of(inputs)})
+    _check_company(out, audience, files)
     output = line.context.store.run(key, build)
     with disk_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -86,8 +88,16 @@ def _written(
             _copy(output.path / name, out / name)
 
 
-def report_data(line: Line, audience: Audience) -> ReportData:
-    """What the page is made of."""
+def _check_company(out: Path, audience: Audience, files: Sequence[str]) -> None:
+    """A folder that is handed on for its page must not hold another page that may not leave."""
+    for path in (out / name for name in PAGES if name not in files):
+        if path.is_file() and (AUDIENCES["internal"] in path.read_text("utf-8", "replace")) != (audience == "internal"):
+            raise UserError(f"{path} is for another audience than this page (report.audience={audience}).\n"
+                            "Give a release and internal pages folders of their own: out=DIR.")  # fmt: skip
+
+
+def report_data(line: Line, audience: Audience, grids: Sequence[GridCell] | None = None) -> ReportData:
+    """What the page is made of; ``grids`` where its images are not those of the sets under test."""
     cohort = line.cohort
     quarantine: dict[str, int] = {}
     for row in cohort.quarantined:
@@ -105,7 +115,7 @@ def report_data(line: Line, audience: Audience) -> ReportData:
         results=line.results,
         audience=audience,
         settings=line.public_spec(),
-        grids=grid_cells(line, real_images=internal),
+        grids=grid_cells(line, real_images=internal) if grids is None else grids,
         pairs=copied_pairs(line) if internal else (),
         strips=strips(line),
         losses=loss_curves(line),

@@ -1,6 +1,7 @@
 """External sets: every format comes in at its right values, and every bad input ends in words."""
 
 import os
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -26,6 +27,16 @@ from tests.generators.external.made_up import (
 )
 
 # What comes in
+
+
+def test_a_label_where_the_cohort_has_none_is_an_error_and_not_a_class(tmp_path):
+    write_pictures(tmp_path, 1)
+    unlabelled = replace(like(), labels=np.array([-1, -1]), label_names=("unlabelled",))
+    (tmp_path / "labels.csv").write_text("path,label\nim0.png,0\n")
+    with pytest.raises(UserError, match=r"has the label '0', and the cohort has no labels\.[\s\S]*columns\.label=null"):
+        load(tmp_path, TABLE, unlabelled)
+    (tmp_path / "labels.csv").write_text("path,label\nim0.png,\n")
+    assert load(tmp_path, TABLE, unlabelled)[0].labels.tolist() == [-1]
 
 
 def test_pictures_of_8_bits_come_in_unchanged_in_the_order_of_their_paths(tmp_path):

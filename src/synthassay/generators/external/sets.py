@@ -11,7 +11,7 @@ from synthassay.errors import UserError
 from synthassay.generators.external.items import Item, find_items, is_described
 from synthassay.generators.external.reading import read_items
 from synthassay.generators.external.specs import ExternalSpec
-from synthassay.generators.external.tables import Facts, array_file, class_index, read_table, table_path
+from synthassay.generators.external.tables import Facts, array_file, labelled, read_table, table_path
 from synthassay.generators.planting import numbered
 from synthassay.records import ImageSet, Progress, Quarantined
 from synthassay.scans.arrays import SUFFIXES as ARRAYS
@@ -126,12 +126,8 @@ def _with_facts(
 
 
 def _labelled(spec: ExternalSpec, item: Item, names: tuple[str, ...]) -> Facts:
-    label = class_index(item.label, names)
-    if label is None:
-        raise UserError(f"{item.path} has the label {item.label!r}; the cohort's labels are "
-                        f"{', '.join(f'{name!r} ({i})' for i, name in enumerate(names))}.\n"
-                        "Use these names or numbers, or set generator.arrays.labels=null.")  # fmt: skip
-    return Facts(label)
+    without = "generator.arrays.labels=null"
+    return Facts(labelled(item.path, item.label, names, f"set {without}", without))
 
 
 def _not_listed(path: str) -> Quarantined:

@@ -12,7 +12,7 @@ import pandas as pd
 from synthassay.errors import UserError
 from synthassay.generators.external.files import read_text
 from synthassay.generators.external.specs import ExternalSpec
-from synthassay.records import MISSING, UNLABELLED
+from synthassay.records import MISSING, UNLABELLED, UNLABELLED_NAMES
 from synthassay.scans.arrays import SUFFIXES as ARRAYS
 
 _MAX_CELL = 64  # characters of a site or device, as in a DICOM header
@@ -90,11 +90,7 @@ def _row(row: Mapping[Any, str], spec: ExternalSpec, names: tuple[str, ...]) -> 
         raise UserError(f"{spec.table}: the path {path} leads out of generator.root.\n"
                         "Give paths relative to that folder.")  # fmt: skip
     text = "" if columns.label is None else row[columns.label].strip()
-    label = class_index(text, names)
-    if label is None:
-        raise UserError(f"{spec.table}: {path} has the label {text!r}; the cohort's labels are "
-                        f"{', '.join(f'{name!r} ({i})' for i, name in enumerate(names))}.\n"
-                        "Use these names or numbers, or leave the label empty.")  # fmt: skip
+    label = labelled(f"{spec.table}: {path}", text, names, "leave the label empty", "generator.columns.label=null")
     site, device = ("" if column is None else _cell(row[column]) for column in (columns.site, columns.device))
     return _as_listed(path.as_posix()), Facts(label, site, device)
 
@@ -111,6 +107,20 @@ def _as_listed(path: str) -> str:
         return path
     before, _, row = path.rpartition("/")
     return f"{before}/{int(row):06d}"
+
+
+def labelled(where: str, text: str, names: tuple[str, ...], other: str, without: str) -> int:
+    """The class that ``text`` names, or a :class:`UserError` that ``other`` is a way out of, or ``without``."""
+    if text and names == UNLABELLED_NAMES:
+        raise UserError(f"{where} has the label {text!r}, and the cohort has no labels.\n"
+                        "Say where they stand (cohort.table.path, cohort.label.source), or set "
+                        f"{without}.")  # fmt: skip
+    label = class_index(text, names)
+    if label is None:
+        raise UserError(f"{where} has the label {text!r}; the cohort's labels are "
+                        f"{', '.join(f'{name!r} ({i})' for i, name in enumerate(names))}.\n"
+                        f"Use these names or numbers, or {other}.")  # fmt: skip
+    return label
 
 
 def class_index(text: str, names: Sequence[str]) -> int | None:

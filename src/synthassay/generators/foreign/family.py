@@ -17,7 +17,7 @@ from synthassay.generators.foreign.specs import PretrainedSpec
 from synthassay.generators.foreign.weights import check_pinned, read_weights
 from synthassay.generators.protocol import Sampler
 from synthassay.generators.training.checkpoint import MODEL_CARD, write_card
-from synthassay.records import ImageSet, Progress
+from synthassay.records import UNLABELLED_NAMES, ImageSet, Progress
 from synthassay.specs import Resources
 
 
@@ -96,6 +96,9 @@ class PretrainedFamily(ABC):
         labels = self.spec.labels
         if model.classes is None and labels:
             raise UserError(f"{self.spec.name} takes no class, so generator.labels cannot be followed; set it to null.")
+        if names == UNLABELLED_NAMES and model.classes is not None:
+            raise UserError(f"{self.spec.name} draws images of one of {model.classes} classes, and the cohort has no "
+                            "labels.\nSay where they stand: cohort.table.path or cohort.label.source.")  # fmt: skip
         if model.classes is not None and not labels:
             raise UserError(f"{self.spec.name} draws images of one of {model.classes} classes.\nSay which class each "
                             "label of the cohort is: generator.labels='{"

@@ -1,5 +1,8 @@
 """What a private training promises, by the accountants of Opacus."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from synthassay.errors import UserError
@@ -64,8 +67,9 @@ def least_noise(name: str, spec: DpSpec, delta: float, rate: float, steps: int) 
     from opacus.accountants.utils import get_noise_multiplier
 
     try:
-        return float(get_noise_multiplier(target_epsilon=spec.epsilon, target_delta=delta, sample_rate=rate,
-                                          steps=steps, accountant=spec.accountant))  # fmt: skip
+        with _without_advice_on_orders(spec.accountant):
+            return float(get_noise_multiplier(target_epsilon=spec.epsilon, target_delta=delta, sample_rate=rate,
+                                              steps=steps, accountant=spec.accountant))  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{name}: no noise was found that keeps {steps:,} steps to private.epsilon={spec.epsilon:g} "
                         f"({error}).\nRaise private.epsilon, take fewer training.steps or private.patients, or try "
@@ -79,7 +83,17 @@ def spent(accountant: str, delta: float, noise: float, rate: float, steps: int) 
 
     counting = create_accountant(accountant)
     counting.history = [(noise, rate, steps)]
-    return float(counting.get_epsilon(delta=delta))
+    with _without_advice_on_orders(accountant):
+        return float(counting.get_epsilon(delta=delta))
+
+
+@contextmanager
+def _without_advice_on_orders(accountant: str) -> Iterator[None]:
+    """Without a warning about Rényi orders that is for rdp: prv takes them for the range of its grid alone."""
+    with warnings.catch_warnings():
+        if accountant == "prv":
+            warnings.filterwarnings("ignore", "Optimal order is the largest alpha")
+        yield
 
 
 def _need_opacus() -> None:
