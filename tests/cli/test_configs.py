@@ -94,7 +94,7 @@ def test_a_generator_of_the_list_may_have_settings_of_its_own() -> None:
 
 def test_the_privacy_experiment_sweeps_epsilon() -> None:
     specs = specs_of("experiment=phantom_privacy")["generators"]
-    assert [spec.private and spec.private.epsilon for spec in specs] == [1.0, 3.0, 10.0, None]
+    assert [spec.private and spec.private.epsilon for spec in specs] == [1.0, 3.0, 10.0, 30.0, None]
     assert specs[-1].training.batch_size == specs[0].private.patients * specs[0].private.views
 
 
