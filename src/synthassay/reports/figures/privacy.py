@@ -35,12 +35,15 @@ def privacy_curve(points: Sequence[Point], marks: Mapping[str, Mark], name: str)
             fill = mark.colour if row.status == "ok" else PAPER
             axes.plot([x], [row.value or 0.0], marker=mark.marker, markersize=7, color=mark.colour,
                       markerfacecolor=fill, linestyle="none", zorder=4)  # fmt: skip
-        labels = [
-            f"{'∞' if p.epsilon is None else number(p.epsilon, 1)}\n{short(p.row.generator, 12)}" for p in ordered
-        ]
-        axes.set_xticks(range(len(ordered)), labels)
+        axes.set_xticks(range(len(ordered)), [_label(i, point) for i, point in enumerate(ordered)])
         axes.set_xlim(-0.5, len(ordered) - 0.5)
         axes.yaxis.set_major_formatter(lambda value, _: tick(value))
         axes.tick_params(axis="y", labelsize=9, labelcolor=MUTED)
         axes.grid(axis="y")
         return to_svg(figure, name, f"{metric_name(floor.metric)} against the privacy budget")
+
+
+def _label(i: int, point: Point) -> str:
+    """ε and below it the name; every second name one line lower, so that they do not meet."""
+    epsilon = "∞" if point.epsilon is None else number(point.epsilon, 1)
+    return "\n".join([epsilon, *([""] if i % 2 else []), short(point.row.generator, 12)])
