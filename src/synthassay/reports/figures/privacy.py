@@ -22,7 +22,7 @@ def privacy_curve(points: Sequence[Point], marks: Mapping[str, Mark], name: str)
     """Value with interval against ε, from strict to loose; sets without a guarantee stand at the right, at ∞."""
     ordered = sorted(points, key=lambda p: float("inf") if p.epsilon is None else p.epsilon)
     with drawing():
-        figure, axes = new_axes(3.9, 2.75, ["0.000"])
+        figure, axes = new_axes(3.9, 2.9, ["0.000"], bottom=0.65)
         floor = ordered[0].row
         if floor.floor_ci_low is not None and floor.floor_ci_high is not None:
             axes.axhspan(floor.floor_ci_low, floor.floor_ci_high, color=BAND, linewidth=0, zorder=0)

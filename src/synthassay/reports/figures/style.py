@@ -78,13 +78,15 @@ def label_inches(labels: Sequence[str]) -> float:
     return 0.22 + 0.074 * max((len(label) for label in labels), default=0)
 
 
-def new_axes(width: float, height: float, labels: Sequence[str], right: float = 0.24) -> tuple[Figure, Axes]:
-    """A figure of ``width`` × ``height`` inches with one axes, room for ``labels`` at its left and ``right`` inches.
+def new_axes(
+    width: float, height: float, labels: Sequence[str], right: float = 0.24, bottom: float = 0.5
+) -> tuple[Figure, Axes]:
+    """A figure of ``width`` × ``height`` inches with one axes, room for ``labels`` at its left, and other margins.
 
     Fixed margins: matplotlib's layout engines would draw every figure twice.
     """
     figure = Figure(figsize=(width, height))
-    left, bottom = label_inches(labels), 0.5
+    left = label_inches(labels)
     box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - 0.08) / height)
     return figure, figure.add_axes(box)
 
