@@ -24,8 +24,7 @@ def check_source(spec: CohortSpec) -> None:
     """Raises :class:`UserError` where the folder of the scans or a table is missing. Needs no large library."""
     root = source_root(spec)
     if root is not None:
-        for table in without_absent_participants(spec, root).tables.values():
-            table_paths(table, root)
+        _table_files(spec, root)
 
 
 def source_root(spec: CohortSpec) -> Path | None:
@@ -51,6 +50,10 @@ def source_fingerprint(spec: CohortSpec, root: Path) -> str:
 
     Cheap: nothing is opened. Raises :class:`UserError` where the root or a table is missing.
     """
-    tables = ((name, file) for name, table in without_absent_participants(spec, root).tables.items()
-              for file in table_paths(table, root))  # fmt: skip
-    return fingerprint(root, ROOT, tables)
+    return fingerprint(root, ROOT, _table_files(spec, root))
+
+
+def _table_files(spec: CohortSpec, root: Path) -> list[tuple[str, Path]]:
+    """The files of each table, with the name of its setting."""
+    tables = without_absent_participants(spec, root).tables
+    return [(name, file) for name, table in tables.items() for file in table_paths(table, root)]

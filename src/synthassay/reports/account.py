@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from synthassay.records import CohortTable, Identity, MetricResult
-from synthassay.reports.data import CohortCount, ReportData
+from synthassay.reports.data import CohortCount, CohortSummary, ReportData
 from synthassay.reports.layout import Cell, Head, Row, Table, floor_text, row_decimals, text_table
 from synthassay.reports.numbers import ABSENT, count, duration, interval, listing, megabytes, number
 from synthassay.reports.suppression import WITHHELD
@@ -29,6 +29,16 @@ def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield key, clean(", ".join(str(item) for item in value)) or ABSENT
         else:
             yield key, ABSENT if value is None else clean(value)
+
+
+def provenance_facts(data: ReportData) -> Facts:
+    """The seed, versions, hardware and digests."""
+    return list(flat_facts({"seed": data.seed} | dict(data.provenance)))
+
+
+def labelled_by(cohort: CohortSummary) -> str:
+    """``"labelled by tumour"`` or ``"without labels"``."""
+    return f"labelled by {clean(cohort.label)}" if cohort.label else "without labels"
 
 
 def cohort_facts(data: ReportData) -> Facts:

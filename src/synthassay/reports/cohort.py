@@ -8,6 +8,8 @@ from synthassay.reports.account import (
     cohort_facts,
     count_tables,
     flat_facts,
+    labelled_by,
+    provenance_facts,
     quarantine_table,
     reading_tables,
     timing_table,
@@ -61,11 +63,6 @@ class CohortPage:
         return [*first, ("cohort", "The real data"), ("provenance", "Provenance")]
 
 
-def audience_line(data: ReportData) -> str:
-    """For whom the page is."""
-    return AUDIENCES[data.audience]
-
-
 def cohort_card(data: ReportData, opening: str) -> CohortCard:
     """The section of ``data``; ``opening`` says what the scans are to the rest of the page."""
     return CohortCard(
@@ -78,12 +75,10 @@ def cohort_card(data: ReportData, opening: str) -> CohortCard:
 def cohort_page_of(data: ReportData) -> CohortPage:
     """The page of ``data``, which has no sets and no results, and is fit for its audience already."""
     cohort = data.cohort
-    labelled = f"labelled by {clean(cohort.label)}" if cohort.label else "without labels"
-    first = f"{plural(cohort.images, 'image')} of {plural(cohort.patients, 'patient')}, {labelled}"
+    first = f"{plural(cohort.images, 'image')} of {plural(cohort.patients, 'patient')}, {labelled_by(cohort)}"
     return CohortPage(
-        title=clean(data.title), run_id=clean(data.run_id), audience_line=audience_line(data),
+        title=clean(data.title), run_id=clean(data.run_id), audience_line=AUDIENCES[data.audience],
         tested=[sentence(first), "Nothing has been trained: this is what the scans are and how they were read."],
         samples=samples(data), cohort=cohort_card(data, "All splits together."), timings=timing_table(data),
-        provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
-        settings=list(flat_facts(data.settings)),
+        provenance=provenance_facts(data), settings=list(flat_facts(data.settings)),
     )  # fmt: skip

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthassay.reports.account import Facts, flat_facts, result_tables, timing_table
-from synthassay.reports.cohort import CohortCard, audience_line, cohort_card
+from synthassay.reports.account import Facts, flat_facts, provenance_facts, result_tables, timing_table
+from synthassay.reports.cohort import AUDIENCES, CohortCard, cohort_card
 from synthassay.reports.counterfactuals import Counterfactuals, counterfactuals
 from synthassay.reports.data import ReportData
 from synthassay.reports.findings import Topic, findings, opening_sentences
@@ -75,7 +75,7 @@ class Page:
 def page_of(data: ReportData, results: Results) -> Page:
     """The page of ``data``, which is fit for its audience already."""
     return Page(
-        title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=audience_line(data),
+        title=clean(data.title).removesuffix(":"), run_id=clean(data.run_id), audience_line=AUDIENCES[data.audience],
         tested=opening_sentences(data), findings=findings(results, data), samples=samples(data), pairs=pairs(data),
         counterfactuals=counterfactuals(data),
         fidelity=fidelity_blocks(results), marks=[legend_item(m, clean(n)) for n, m in marks_of(results).items()],
@@ -83,6 +83,5 @@ def page_of(data: ReportData, results: Results) -> Page:
         private=private_section(results), downstream=downstream_section(results), losses=loss_panels(data),
         snapshots=snapshot_table(data), snapshot_panels=snapshot_panels(data), snapshot_notes=snapshot_notes(data),
         cohort=cohort_card(data, MEASURED_AGAINST), tables=result_tables(results.rows), timings=timing_table(data),
-        provenance=list(flat_facts({"seed": data.seed} | dict(data.provenance))),
-        settings=list(flat_facts(data.settings)),
+        provenance=provenance_facts(data), settings=list(flat_facts(data.settings)),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from synthassay.cohorts.specs import CohortSpec
 from synthassay.downstream.specs import DownstreamSpec
 from synthassay.errors import UserError
 from synthassay.features.specs import Encoder, EncoderSpec
+from synthassay.generators.conditioning.plan import AUTO
 from synthassay.generators.conditioning.plan_specs import SampleSpec
 from synthassay.generators.control_specs import ControlSpec
 from synthassay.generators.external.specs import ExternalSpec
@@ -44,7 +45,7 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _counterfactuals_of_conditions(self) -> Self:
         given = {name for spec in self.generators for name in getattr(spec, "condition_on", ())}
-        conditions = given | ({"label"} if "auto" in given else set())
+        conditions = given | ({"label"} if AUTO in given else set())
         for name in self.sample.counterfactuals.columns or ():
             if name not in conditions:
                 raise ValueError(f"sample.counterfactuals.columns names {name}, and no generator of this run is "

@@ -144,15 +144,16 @@ def grid_cells(line: "Line", *, real_images: bool) -> list[GridCell]:
 
 
 def split_cells(line: "Line") -> list[GridCell]:
-    """Real images per split, label and site."""
-    splits = [(name, line.cohort.split(name)) for name in SPLITS]
-    return [cell for name, images in splits if len(images) for cell in _cells(name, images)]
+    """Real images per split, label and site; only those that are shown are read."""
+    cohort = line.cohort
+    return [cell for name in SPLITS for cell in _cells(name, cohort.images, cohort.splits == name)]
 
 
-def _cells(name: str, images: ImageSet) -> Iterable[GridCell]:
+def _cells(name: str, images: ImageSet, within: NDArray[np.bool_] | bool = True) -> Iterable[GridCell]:
+    """The cells of the images ``within``, all of them by default."""
     sites = images.groups.get("site", np.full(len(images), MISSING))
     for label, site in product(np.unique(images.labels).tolist(), np.unique(sites)):
-        rows = np.flatnonzero((images.labels == label) & (sites == site))
+        rows = np.flatnonzero((images.labels == label) & (sites == site) & within)
         if not len(rows):
             continue
         chosen = np.random.default_rng(derive_seed("grid", name, label, str(site))).permutation(rows)[:PER_CELL]

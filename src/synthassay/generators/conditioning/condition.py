@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from synthassay.errors import UserError
-from synthassay.generators.conditioning.plan import MEASURED, condition_columns, conditions_of
+from synthassay.generators.conditioning.plan import MEASURED, condition_columns
 from synthassay.generators.protocol import Conditions
 from synthassay.records import MISSING, UNKNOWN_MASK, UNLABELLED, ImageSet
 
@@ -91,18 +91,17 @@ class Vocabulary:
     @classmethod
     def of(cls, images: ImageSet, condition_on: Sequence[str]) -> Self:
         """The values present in ``images``; a column without any is a ``UserError``."""
-        condition_on = conditions_of(images, condition_on)
         columns = condition_columns(images, condition_on)
-        named = tuple(name for name in condition_on if name not in MEASURED and name != MASK)
+        named = tuple(name for name in columns if name not in MEASURED and name != MASK)
         known = tuple(tuple(sorted(set(_as_text(name, columns[name])) - {MISSING})) for name in named)
         for name, values in zip(named, known, strict=True):
             if not values:
                 source = "cohort.table.path and label" if name == "label" else "the cohort's settings"
                 raise UserError(f"generator.condition_on names {name}, and no training image says what it is.\n"
                                 f"Say where it stands ({source}), or leave it out: generator.condition_on="
-                                f"[{','.join(other for other in condition_on if other != name)}].")  # fmt: skip
-        measured = tuple(name for name in condition_on if name in MEASURED)
-        return cls(named, known, measured, _mask_classes(images) if MASK in condition_on else 0)
+                                f"[{','.join(other for other in columns if other != name)}].")  # fmt: skip
+        measured = tuple(name for name in columns if name in MEASURED)
+        return cls(named, known, measured, _mask_classes(images) if MASK in columns else 0)
 
     @classmethod
     def from_card(cls, kept: Mapping[str, Any]) -> Self:

@@ -108,7 +108,7 @@ def _with_facts(
 ) -> tuple[list[Item], list[Facts]]:  # fmt: skip
     """What to read, and what the table, or else the array of labels, says about each."""
     if rows is None:
-        return list(items), [_labelled(spec, item, names) for item in items]
+        return list(items), [_labelled(item, names) for item in items]
     kept: list[tuple[Item, Facts]] = []
     for item in items:
         said = {rows[name] for name in item.names if name in rows}
@@ -125,7 +125,7 @@ def _with_facts(
     return [item for item, _ in kept], [facts for _, facts in kept]
 
 
-def _labelled(spec: ExternalSpec, item: Item, names: tuple[str, ...]) -> Facts:
+def _labelled(item: Item, names: tuple[str, ...]) -> Facts:
     without = "generator.arrays.labels=null"
     return Facts(labelled(item.path, item.label, names, f"set {without}", without))
 
