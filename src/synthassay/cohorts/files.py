@@ -6,7 +6,7 @@ from pathlib import Path
 from synthassay.cohorts.specs import CohortSpec, DicomSpec
 from synthassay.cohorts.tables import table_paths, without_absent_participants
 from synthassay.errors import UserError
-from synthassay.scans.discovery import fingerprint
+from synthassay.scans.discovery import fingerprint, require_folder
 
 ROOT = "cohort.root"
 
@@ -40,8 +40,7 @@ def source_root(spec: CohortSpec) -> Path | None:
             "data/README.md says how to get the data of each cohort."
         )
     root = Path(spec.root).expanduser()
-    if not root.is_dir():
-        raise UserError(f"cohort.root={spec.root} is not a folder.\nGive the folder that holds the scans.")
+    require_folder(root, ROOT)
     return root
 
 
@@ -50,6 +49,7 @@ def source_fingerprint(spec: CohortSpec, root: Path) -> str:
 
     Cheap: nothing is opened. Raises :class:`UserError` where the root or a table is missing.
     """
+    require_folder(root, ROOT)
     return fingerprint(root, ROOT, _table_files(spec, root))
 
 

@@ -22,8 +22,7 @@ def discover(root: Path, setting: str) -> tuple[list[str], list[Quarantined]]:
     A folder that cannot be listed is one row of the second list: nobody knows how many scans it holds. ``setting``
     gave the root, and is named where it is no folder.
     """
-    if not root.is_dir():
-        raise UserError(f"{setting}={root} is not a folder.\nGive the folder that holds the images.")
+    require_folder(root, setting)
     inside = root.resolve()
     found: list[str] = []
     refused: list[Quarantined] = []
@@ -43,6 +42,12 @@ def discover(root: Path, setting: str) -> tuple[list[str], list[Quarantined]]:
         folders[:] = [name for name in folders if name not in closed]
     refused += [_closed(root, error) for error in closed_folders]
     return _without_doubles(root, sorted(found), refused)
+
+
+def require_folder(root: Path, setting: str) -> None:
+    """Raises :class:`UserError`, which names the ``setting`` that gave the ``root``, where it is no folder."""
+    if not root.is_dir():
+        raise UserError(f"{setting}={root} is not a folder.\nGive the folder that holds the images.")
 
 
 def _list_root(root: Path, setting: str) -> None:
