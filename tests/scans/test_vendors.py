@@ -4,11 +4,10 @@ from hypothesis import strategies as st
 
 from synthassay.scans.vendors import device_name, manufacturer, one_spelling
 
-
 VARIANTS = {
     "Siemens": ("SIEMENS", "Siemens Healthineers", " siemens  HealthCare GmbH", "SIEMENS_MED", "SIEMENS NM", "Acuson"),
-    "GE": ("GE MEDICAL SYSTEMS", "GE_MEDICAL_SYSTEMS", "\"GE Healthcare\"", "GEMS", "GEHC", "G.E.", "G.E. Medical Systems",
-           "GE Vingmed Ultrasound", "General Electrics"),
+    "GE": ("GE MEDICAL SYSTEMS", "GE_MEDICAL_SYSTEMS", "\"GE Healthcare\"", "GEMS", "GEHC", "G.E.",
+           "G.E. Medical Systems", "GE Vingmed Ultrasound", "General Electrics"),
     "Philips": ("Philips Medical Systems", "Philips Healthcare", "PHILIPS-F6C8A1", "Picker International, Inc."),
     "Toshiba": ("TOSHIBA", "TOSHIBA_MEC", "TOSHIBA_MEC_US"),
     "Canon": ("Canon Medical Systems", "CANON_MEC"),
