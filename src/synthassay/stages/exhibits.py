@@ -2,14 +2,14 @@
 
 import csv
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.generators.selection_specs import SelectSpec
-from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
+from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, Cohort, ImageSet
 from synthassay.reports.data import (
     CohortCount,
     CohortSummary,
@@ -76,9 +76,9 @@ def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: Pl
         yield PLANNED[plan.rule]
 
 
-def cohort_summary(line: "Line") -> CohortSummary:
-    """Counts by split, site, device, label, sex and age band, the policy and the notes."""
-    cohort, images = line.cohort, line.cohort.images
+def cohort_summary(cohort: Cohort, unit: Literal["patient", "lesion", "image"]) -> CohortSummary:
+    """Counts by split, site, device, label, sex and age band, the policy and the notes; ``unit``: what ids stand for."""
+    images = cohort.images
     columns = {"split": cohort.splits, "label": np.array([*images.label_names, "no label"])[images.labels]}
     columns |= {name: images.groups[name] for name in GROUP_COLUMNS if name in images.groups}
     counts = [row for name, values in columns.items() for row in _counts(name, values, images.patients)]
@@ -86,7 +86,7 @@ def cohort_summary(line: "Line") -> CohortSummary:
     outside = sorted({str(site) for site in images.groups["site"][external]}) if "site" in images.groups else []
     return CohortSummary(
         name=cohort.name,
-        unit=line.context.spec.cohort.patient_is,
+        unit=unit,
         label=cohort.label if (images.labels != UNLABELLED).any() else "",
         positive=images.label_names[cohort.positive],
         patients=len(np.unique(images.patients)),

@@ -109,7 +109,7 @@ def report_data(line: Line, audience: Audience, grids: Sequence[GridCell] | None
         title=f"{cohort.name}: {', '.join(spec.name for spec in line.context.spec.generators) or 'controls only'}",
         run_id=line.run_id,
         seed=line.context.spec.seed,
-        cohort=cohort_summary(line),
+        cohort=cohort_summary(cohort, line.context.spec.cohort.patient_is),
         card=line.card,
         sets=set_summaries(line),
         results=line.results,
