@@ -11,6 +11,7 @@ from synthassay.card import DataCard
 from synthassay.records import CohortTable, MetricResult, Origin
 
 Audience = Literal["internal", "release"]
+Unit = Literal["patient", "lesion", "image"]
 
 
 def _check_uint8(owner: str, pixels: NDArray[Any], ndim: int) -> None:
@@ -158,7 +159,7 @@ class CohortSummary:
     """The real scans: how many, of whom, how they were read, and what they cannot answer."""
 
     name: str
-    unit: Literal["patient", "lesion", "image"] = "patient"  # what an id stands for, and so what counts as a patient
+    unit: Unit = "patient"  # what an id stands for, and so what counts as a patient
     label: str  # what the label says, for example "lesion"; "" where no image has one
     positive: str  # name of the class that downstream tasks predict
     patients: int

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from synthassay.reports.data import (
     Selection,
     SetSummary,
     Strip,
+    Unit,
 )
 from synthassay.scans.text import AGE_BANDS
 from synthassay.specs import Spec, digest_of
@@ -76,8 +77,8 @@ def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: Pl
         yield PLANNED[plan.rule]
 
 
-def cohort_summary(cohort: Cohort, unit: Literal["patient", "lesion", "image"]) -> CohortSummary:
-    """Counts by split, site, device, label, sex and age band, the policy and the notes; ``unit``: what ids stand for."""
+def cohort_summary(cohort: Cohort, unit: Unit) -> CohortSummary:
+    """Counts by split, site, device, label, sex and age band, the policy and the notes; ids stand for ``unit``."""
     images = cohort.images
     columns = {"split": cohort.splits, "label": np.array([*images.label_names, "no label"])[images.labels]}
     columns |= {name: images.groups[name] for name in GROUP_COLUMNS if name in images.groups}
