@@ -45,6 +45,10 @@ def run_app(command: str, arguments: list[str]) -> int:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
         raise _own_cause(error) or UserError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        if begun:
+            raise
+        raise UserError(f"the settings do not fit together: {explain_config_error(error)}") from error
     except yaml.YAMLError as error:
         raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
     except OSError as error:
