@@ -9,6 +9,7 @@ from pydicom.sequence import Sequence
 
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.dicom.series import Slice, split_series
+from synthassay.scans.dicom.slices import TELLING
 from synthassay.scans.dicom.volumes import read_volume
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -145,6 +146,9 @@ def test_limits_hold_for_the_whole_volume(tmp_path):
         ({0x00190010: ("LO", "SIEMENS MR HEADER"), 0x0019100C: ("IS", "1000")}, 1000.0),
         ({0x00430010: ("LO", "GEMS_PARM_01"), 0x00431039: ("IS", [1000000600, 8, 0, 0])}, 600.0),
         ({0x20010010: ("LO", "Philips Imaging DD 001"), 0x20011003: ("FL", 500.0)}, 500.0),
+        ({0x20010012: ("LO", "Philips Imaging DD 001"), 0x20011203: ("FL", 500.0)}, 500.0),
+        ({0x00650010: ("LO", "Image Private Header"), 0x00651009: ("FD", 700.0)}, 700.0),
+        ({0x00190010: ("LO", "PHILIPS MR/PART"), 0x0019100C: ("DS", "12.5")}, None),
         ({}, None),
     ],
 )
@@ -154,3 +158,25 @@ def test_b_values_are_found_where_each_vendor_writes_them(tmp_path, tags, b_valu
         data.add_new(tag, vr, value)
     data.save_as(tmp_path / "a.dcm")
     assert read_header(tmp_path / "a.dcm", LIMITS).slices[0].b_value == b_value
+
+
+def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", texture(1), TriggerTime="30.5", FlipAngle="10", KVP="80", InversionTime="100",
+                      ConvolutionKernel=["B30f", "3"], ImageType=["ORIGINAL", "PRIMARY"])  # fmt: skip
+    data.add_new(0x00430010, "LO", "GEMS_PARM_01")
+    data.add_new(0x0043102F, "SS", 1)
+    data.save_as(tmp_path / "a.dcm")
+    (facts,) = read_header(tmp_path / "a.dcm", LIMITS).slices
+    assert dict(zip([name for name, *_ in TELLING][2:], facts.telling[2:], strict=True)) == {
+        "inversion time": "100", "flip angle": "10", "tube voltage": "80", "kernel": "['B30f', '3']",
+        "diffusion direction": "",
+    }  # fmt: skip
+    assert facts.telling[:2] == ("30.5", "")
+    assert facts.kind == ("ORIGINAL", "PRIMARY", "1")
+    frames = np.stack([texture(i) for i in range(2)])
+    own = [group(CardiacSynchronizationSequence=item(NominalCardiacTriggerDelayTime=delay)) for delay in (0.0, 40.0)]
+    save_dicom(tmp_path / "b.dcm", frames[0], PixelData=frames.tobytes(), NumberOfFrames=2,
+               PerFrameFunctionalGroupsSequence=Sequence(own),
+               SharedFunctionalGroupsSequence=Sequence([group(CTXRayDetailsSequence=item(KVP=120.0))]))  # fmt: skip
+    first, second = (facts.telling for facts in read_header(tmp_path / "b.dcm", LIMITS).slices)
+    assert (first[0], second[0], first[4]) == ("0.0", "40.0", "120.0")

@@ -28,6 +28,18 @@ def _tag_of(keyword: Keyword) -> BaseTag | None:
     return None if number is None else Tag(number)
 
 
+def private_of(dataset: Any, creator: str, group: int, element: int) -> Any:
+    """A private attribute's value by the two hexadecimal digits of its ``element`` (PS3.5, 7.8.1); None without it.
+
+    Other makers use the same tags for something else, and the same maker other blocks of the group.
+    """
+    present = dataset.keys()
+    for block in range(0x10, 0x100):
+        if (reserved := group << 16 | block) in present and text_of(dataset, reserved) == creator:
+            return value_of(dataset, group << 16 | block << 8 | element)
+    return None
+
+
 def text_of(dataset: Any, keyword: Keyword) -> str:
     """Text with single blanks, whole; ``""``."""
     value = value_of(dataset, keyword)

@@ -1,24 +1,39 @@
 """What the header says about each slice of a file: where it lies, and what tells the stacks of a series apart."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from synthassay.scans.dicom import mosaic
-from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
+from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, private_of, text_of, value_of, whole_of
 from synthassay.scans.dicom.geometry import is_orientation
 from synthassay.scans.dicom.groups import functional
 from synthassay.scans.unreadable import Unreadable
 
-# Where vendors wrote b-values before the standard had a place for them: Siemens, GE, Philips.
-SIEMENS_B, GE_B, PHILIPS_B = 0x0019100C, 0x00431039, 0x20011003
+# Where vendors wrote b-values before the standard had a place for them: Siemens, Philips, United Imaging, Hitachi; GE.
+PRIVATE_B = (("SIEMENS MR HEADER", 0x0019, 0x0C), ("Philips Imaging DD 001", 0x2001, 0x03),
+             ("Image Private Header", 0x0065, 0x09), ("MMCPrivate", 0x0029, 0x30))  # fmt: skip
+GE_PARAMETERS = ("GEMS_PARM_01", 0x0043)
 LOCALISERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
+# What may tell images of one place apart: name, functional group and attribute of enhanced files, attribute of others.
+TELLING = (
+    ("heart phase", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
+    ("heart phase", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase",
+     "NominalPercentageOfCardiacPhase"),
+    ("inversion time", "MRModifierSequence", "InversionTimes", "InversionTime"),
+    ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle", "FlipAngle"),
+    ("tube voltage", "CTXRayDetailsSequence", "KVP", "KVP"),
+    ("kernel", "CTReconstructionSequence", "ConvolutionKernel", "ConvolutionKernel"),
+    ("diffusion direction", "", "", "DiffusionGradientOrientation"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceFacts:
     """One slice. mm, LPS+; ``spacing`` of rows and columns, ``between`` of slices (else their thickness).
 
-    ``order`` sorts repeats: acquisition, instance, frame. ``kind`` is the image type.
+    ``order`` sorts repeats: acquisition, instance, frame. ``kind`` is the image type, ``telling`` the values of
+    :data:`TELLING`.
     """
 
     frame: int
@@ -34,6 +49,7 @@ class SliceFacts:
     time: int | None
     stack: str
     order: tuple[float, ...]
+    telling: tuple[str, ...] = ()
 
     @property
     def is_localiser(self) -> bool:
@@ -73,6 +89,7 @@ def _facts(dataset: Any, frame: int, rows: int, columns: int, position: tuple[fl
         kind=_kind(dataset, frame), echo=_echo(dataset, frame), b_value=_b_value(dataset, frame),
         time=whole_of(content, "TemporalPositionIndex") or whole_of(dataset, "TemporalPositionIdentifier"),
         stack=text_of(content, "StackID"), order=(acquisition, instance, float(frame)),
+        telling=tuple(_told(dataset, frame, *where) for _, *where in TELLING),
     )  # fmt: skip
 
 
@@ -86,7 +103,14 @@ def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
              "Sequence")  # fmt: skip
     own = next((found for name in names if (found := functional(dataset, frame, name))), None)
     written = listed(value_of(own, "FrameType")) if own else []
-    return tuple(str(part) for part in written or listed(value_of(dataset, "ImageType")))
+    kind = tuple(str(part) for part in written or listed(value_of(dataset, "ImageType")))
+    part = private_of(dataset, *GE_PARAMETERS, 0x2F)  # magnitude, phase, real or imaginary: GE gives all one image type
+    return kind if part is None else (*kind, str(part))
+
+
+def _told(dataset: Any, frame: int, sequence: str, keyword: str, classic: str) -> str:
+    own = functional(dataset, frame, sequence) if sequence else None
+    return text_of(dataset, classic) if own is None else text_of(own, keyword)
 
 
 def _echo(dataset: Any, frame: int) -> tuple[float | None, ...]:
@@ -97,13 +121,22 @@ def _echo(dataset: Any, frame: int) -> tuple[float | None, ...]:
 
 def _b_value(dataset: Any, frame: int) -> float | None:
     own = functional(dataset, frame, "MRDiffusionSequence")
-    for place, keyword in ((own, "DiffusionBValue"), (dataset, "DiffusionBValue"), (dataset, SIEMENS_B),
-                           (dataset, PHILIPS_B)):  # fmt: skip
-        value = number_of(place, keyword) if place else None
+    for place in (own, dataset):
+        value = number_of(place, "DiffusionBValue") if place else None
         if value is not None:
             return value
-    written = listed(value_of(dataset, GE_B))
+    for maker in PRIVATE_B:
+        value = _number(private_of(dataset, *maker))
+        if value is not None:
+            return value
+    value = _number(private_of(dataset, *GE_PARAMETERS, 0x39))
+    return None if value is None else value % 100_000  # GE adds 10⁹ in some versions
+
+
+def _number(value: Any) -> float | None:
+    """The first of the values of a private attribute, where it is a number."""
     try:
-        return float(int(written[0]) % 100_000) if written else None  # GE adds 10⁹ in some versions
-    except ValueError:
+        number = float(next(iter(listed(value)), math.nan))
+    except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
