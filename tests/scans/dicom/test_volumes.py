@@ -131,6 +131,15 @@ def test_a_mosaic_that_does_not_tell_its_arrangement_is_refused(tmp_path, normal
     assert (caught.value.field, caught.value.found) == ("ImageType", "MOSAIC")
 
 
+def test_the_grid_of_another_maker_is_not_taken_for_one_slice(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", texture(1), **PLACED)
+    data.add_new(0x00650010, "LO", "Image Private Header")
+    data.add_new(0x00651050, "DS", "4")
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="many slices in one picture"):
+        read_header(tmp_path / "a.dcm", LIMITS)
+
+
 def test_limits_hold_for_the_whole_volume(tmp_path):
     for number in range(3):
         save_dicom(tmp_path / f"{number}.dcm", texture(number), ImagePositionPatient=[0, 0, number], **PLACED)

@@ -7,6 +7,7 @@ for every file; none is tried after another has failed.
 import io
 from typing import Any
 
+from PIL import Image
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
@@ -111,3 +112,17 @@ def uncover(dataset: Any, limits: LimitSpec) -> None:
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset["PixelData"].is_undefined_length = False
+
+
+def correct_colour(dataset: Any) -> None:
+    """JPEG that calls itself RGB and has a coarser grid for two of three channels is YBR, in place.
+
+    pydicom corrects it where the frames say so in a JFIF or Adobe segment; many have neither.
+    """
+    if dataset.file_meta.TransferSyntaxUID != JPEGBaseline8Bit or dataset.PhotometricInterpretation != "RGB":
+        return
+    count = int(dataset.get("NumberOfFrames") or 1)
+    picture: Any = Image.open(io.BytesIO(next(generate_frames(dataset.PixelData, number_of_frames=count))))
+    samplings = {layer[1:3] for layer in picture.layer}
+    if len(samplings) > 1 and "adobe_transform" not in picture.info:
+        dataset.PhotometricInterpretation = "YBR_FULL_422"

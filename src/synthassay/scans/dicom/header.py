@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import RTDoseStorage, SegmentationStorage
+
 from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, text_of, value_of, whole_of
 from synthassay.scans.dicom.files import guarded, open_header
 from synthassay.scans.dicom.slices import SliceFacts, slice_facts
@@ -13,6 +15,13 @@ from synthassay.scans.text import age_of, clean, date_of, sex_of
 from synthassay.scans.unreadable import Unreadable
 
 OVERLAYS = frozenset(group << 16 | 0x0010 for group in range(0x6000, 0x6020, 2))  # rows of each overlay
+
+
+# What has rows and columns, and shows no patient.
+NOT_SCANS: dict[str, str] = {
+    SegmentationStorage: "a segmentation", "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation",  # label map
+    RTDoseStorage: "a planned dose",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,9 @@ def check_shape(dataset: Any, limits: LimitSpec) -> None:
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if rows < 1 or columns < 1:
         raise Unreadable("Rows, Columns", "absent", "not a scan: the DICOM file holds no image")
+    made = NOT_SCANS.get(text_of(dataset, "SOPClassUID"))
+    if made is not None:
+        raise Unreadable("SOPClassUID", made, f"not a scan: {made}")
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if samples not in (1, 3):
         raise Unreadable("SamplesPerPixel", str(samples), "neither grey nor a colour of three channels")
