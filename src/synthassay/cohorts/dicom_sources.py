@@ -21,6 +21,7 @@ from synthassay.scans.dicom.header import DicomHeader, header_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.natures import FIELDS
 from synthassay.scans.pool import restart_clock
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
@@ -74,7 +75,7 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         view=view_of(header.extra.get(spec.view_from), header.laterality, view_code),
         device=device_of(scanner, spec.device_from), scanner=scanner, sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, overlays=header.overlays, slices=header.slices,
+        modality=header.modality, overlays=header.overlays, natures=header.natures, slices=header.slices,
     )  # fmt: skip
 
 
@@ -84,6 +85,9 @@ def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | Non
     if spec.modalities and modality not in spec.modalities:
         shown = modality if re.fullmatch("[A-Z]{2,4}|absent", modality) else "another value"
         return "Modality", shown, "not one of cohort.modalities"
+    for nature in spec.without:
+        if nature in header.natures:
+            return FIELDS[nature], nature.replace("_", " "), "left out by cohort.without"
     return None
 
 

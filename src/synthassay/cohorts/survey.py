@@ -15,6 +15,7 @@ from synthassay.cohorts.dicom_series import (
     series_table,
     stacks_of,
     told,
+    told_of_files,
     volumes_of,
     without_localisers,
 )
@@ -171,6 +172,7 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
 
 def _sort_series(found: Survey, spec: CohortSpec) -> None:
     """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
+    found.notes += told_of_files(found.sources)
     found.stacks = stacks_of(found.sources)
     if spec.dimensions == 2:
         found.sources, refused = without_localisers(found.sources)

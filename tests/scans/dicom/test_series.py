@@ -115,7 +115,7 @@ def test_what_is_no_volume_is_told_with_a_reason():
     shifted = [one(i, (x, 0.0, 2.0 * i)) for i, x in enumerate((0.0, 0, 3, 0, 0))]
     assert "shifted" in problem(shifted)[2]
     assert problem(row(1))[2] == "a single slice is no volume"
-    assert problem(row(4, kind=("ORIGINAL", "PRIMARY", "LOCALIZER")))[1] == "LOCALIZER"
+    assert problem(row(4, is_localiser=True))[1] == "LOCALIZER"
     assert problem([one(i, None) for i in range(3)])[0] == "ImagePositionPatient"
     assert problem([one(i, (0.0, 0, i), orientation=None) for i in range(3)])[2].endswith("is not written")
     assert problem(row(3, spacing=None))[0] == "PixelSpacing"

@@ -1,5 +1,6 @@
 """Volumes from single-slice, enhanced and mosaic files that the tests write."""
 
+import datetime
 import struct
 
 import numpy as np
@@ -189,3 +190,51 @@ def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path
                SharedFunctionalGroupsSequence=Sequence([group(CTXRayDetailsSequence=item(KVP=120.0))]))  # fmt: skip
     first, second = (facts.telling for facts in read_header(tmp_path / "b.dcm", LIMITS).slices)
     assert (first[0], second[0], first[4]) == ("0.0", "40.0", "120.0")
+
+
+@pytest.mark.parametrize(
+    ("planned", "tags"),
+    [
+        (True, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "Modality": "CT"}),
+        (True, {"SeriesDescription": "AAHead_Scout"}), (True, {"SeriesDescription": "3-plane Loc SSFSE"}),
+        (True, {"ProtocolName": "localizer"}), (True, {"SeriesDescription": "SURVEY_BFFE"}),
+        (False, {"SeriesDescription": "T1 local shim"}),
+        (False, {"SeriesDescription": "bone survey", "Modality": "DX"}),
+        (False, {"SeriesDescription": "faces localizer", "ScanningSequence": "EP"}), (False, {}),
+    ],
+)  # fmt: skip
+def test_localisers_are_known_by_image_type_and_those_of_mr_by_their_description(tmp_path, planned, tags):
+    save_dicom(tmp_path / "a.dcm", texture(1), **tags)
+    assert read_header(tmp_path / "a.dcm", LIMITS).slices[0].is_localiser == planned
+
+
+def region(**changes):
+    return item(**{"RegionSpatialFormat": 1, "PhysicalUnitsXDirection": 3, "PhysicalUnitsYDirection": 3,
+                   "PhysicalDeltaX": 0.02, "PhysicalDeltaY": -0.03, **changes})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spacing", "tags"),
+    [
+        ((0.3, 0.2), {"SequenceOfUltrasoundRegions": [region(), region()]}),
+        ((0.3, 0.2), {"SequenceOfUltrasoundRegions": [region(), region(RegionSpatialFormat=3, PhysicalDeltaX=0.5)]}),
+        (None, {"SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.05)]}),
+        (None, {"SequenceOfUltrasoundRegions": [region(PhysicalUnitsXDirection=4)]}),
+        ((0.1, 0.1), {"ImagerPixelSpacing": [0.1, 0.1], "NominalScannedPixelSpacing": [1, 1]}),
+        ((0.5, 0.4), {"NominalScannedPixelSpacing": [0.5, 0.4]}), (None, {"PixelSpacing": [0, 0]}),
+    ],
+)  # fmt: skip
+def test_spacing_is_found_where_each_kind_of_image_has_it(tmp_path, spacing, tags):
+    save_dicom(tmp_path / "a.dcm", texture(1), **tags)
+    header = read_header(tmp_path / "a.dcm", LIMITS)
+    assert (header.spacing_mm, header.slices[0].spacing) == (spacing, spacing)
+
+
+def test_enhanced_files_say_voltage_kernel_side_and_day_in_their_groups(tmp_path):
+    shared = group(CTXRayDetailsSequence=item(KVP=120.0), FrameAnatomySequence=item(FrameLaterality="L"),
+                   CTReconstructionSequence=item(ConvolutionKernel="B30f"))  # fmt: skip
+    save_dicom(tmp_path / "a.dcm", texture(1), SharedFunctionalGroupsSequence=Sequence([shared]), StudyDate="20200101",
+               AcquisitionDateTime="20200103101500.5")  # fmt: skip
+    header = read_header(tmp_path / "a.dcm", LIMITS)
+    assert (header.kvp, header.kernel, header.laterality) == (120.0, "B30f", "L")
+    assert header.day == datetime.date(2020, 1, 3).toordinal()

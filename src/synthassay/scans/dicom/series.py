@@ -197,7 +197,7 @@ def _geometry(slices: Sequence[Slice], places: Sequence[int] | None) -> tuple[ND
     """Affine and tilt of slices in order. Raises :class:`Unreadable` where they are no even stack."""
     first = slices[0].facts
     if any(one.facts.is_localiser for one in slices):
-        raise Unreadable("ImageType", "LOCALIZER", "a localiser, which only plans the scans")
+        raise Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
     if places is None or first.orientation is None or first.position is None:
         raise Unreadable("ImagePositionPatient", "absent", "where its slices lie is not written")
     if first.spacing is None:
