@@ -75,16 +75,20 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         view=view_of(header.extra.get(spec.view_from), header.laterality, view_code),
         device=device_of(scanner, spec.device_from), scanner=scanner, sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, overlays=header.overlays, natures=header.natures, slices=header.slices,
+        modality=_modality(header), overlays=header.overlays, natures=header.natures, slices=header.slices,
     )  # fmt: skip
+
+
+def _modality(header: DicomHeader) -> str | None:
+    """A code of the standard's form; other text of a header may be anything, also a name."""
+    known = header.modality is None or re.fullmatch("[A-Z]{2,4}", header.modality)
+    return header.modality if known else "another value"
 
 
 def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | None:
     """(field, found, reason) where a readable header says that the file is not for this cohort."""
-    modality = header.modality or "absent"
-    if spec.modalities and modality not in spec.modalities:
-        shown = modality if re.fullmatch("[A-Z]{2,4}|absent", modality) else "another value"
-        return "Modality", shown, "not one of cohort.modalities"
+    if spec.modalities and (header.modality or "absent") not in spec.modalities:
+        return "Modality", _modality(header) or "absent", "not one of cohort.modalities"
     for nature in spec.without:
         if nature in header.natures:
             return FIELDS[nature], nature.replace("_", " "), "left out by cohort.without"

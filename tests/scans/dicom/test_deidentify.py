@@ -14,6 +14,7 @@ from synthassay.scans.dicom.files import open_header
 from synthassay.scans.findings import Finding
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
+from tests.scans.dicom_files import save_dicom, texture
 
 
 @pytest.fixture(params=[ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
@@ -81,6 +82,23 @@ def test_nested_sequences_are_looked_into(carried):
     found = carried(ContentSequence=[item(ContentSequence=[inner])], RequestAttributesSequence=[])
     assert {"PersonName", "DateTime", "ContentSequence"} <= found.keys()
     assert "RequestAttributesSequence" not in found
+
+
+def test_what_an_archive_did_not_know_is_looked_into(tmp_path):
+    name = b"\x32\0\x32\x10" + (8).to_bytes(4, "little") + b"Doc^Tor "  # Requesting Physician, implicit
+    sequence = b"\xfe\xff\0\xe0" + len(name).to_bytes(4, "little") + name
+    save_dicom(tmp_path / "a.dcm", texture(1), PatientName="Rowling^Anna")
+    content = (tmp_path / "a.dcm").read_bytes()
+    unknown = b"".join(tag + b"UN\0\0" + len(value).to_bytes(4, "little") + value for tag, value in (
+        (b"\x40\0\x54\x02", b"for Rowling "), (b"\x40\0\x75\x02", sequence)))  # fmt: skip
+    pixels = content.index(b"\xe0\x7f\x10\0OW")
+    (tmp_path / "a.dcm").write_bytes(content[:pixels] + unknown + content[pixels:])
+    found = {
+        one.attribute.partition(" (")[0]: one for one in check_header(open_header(tmp_path / "a.dcm", LimitSpec()))
+    }
+    assert found["RequestAttributesSequence"].action == "X"
+    assert found["RequestingPhysician"].kind == "people"
+    assert "PerformedProcedureStepDescription: the patient's own name, id or birth date" in found
 
 
 def test_private_attributes_are_one_finding_and_are_searched_for_the_patient(carried):
