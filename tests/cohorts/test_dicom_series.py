@@ -167,6 +167,10 @@ def test_pictures_of_a_screen_and_raw_values_among_scans_are_told_and_left_out_w
     screens, raw = told_of_files([*plain, *odd["screen"], *odd["raw"], *odd["mpr"]])
     assert screens.startswith("1 of 5 files are secondary captures")
     assert raw.startswith("1 of 5 files are a detector's values for processing")
+    assert told_of_files([*plain, *sources("ct", (0,), Modality="CT")]) == [
+        "The files are of several modalities, whose values mean different things: CT (1), MR (2); "
+        "cohort.modalities names those to keep."
+    ]
     for name, nature in (("screen", "secondary_capture"), ("raw", "for_processing"), ("mpr", "derived")):
         spec = scans.dicom_spec(without=(nature,))
         assert read_source(tmp_path, "plain-0.dcm", spec).path == "plain-0.dcm"

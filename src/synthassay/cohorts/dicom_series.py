@@ -131,6 +131,11 @@ def told_of_files(sources: Sequence[Source]) -> list[str]:
     counts = Counter(nature for source in sources for nature in source.natures)
     sentences = [f"{counts[nature]:,} of {len(sources):,} files are {what}; cohort.without=[{nature}] leaves them out."
                  for nature, what in TOLD.items() if 0 < counts[nature] < len(sources)]  # fmt: skip
+    modalities = Counter(source.modality or UNKNOWN for source in sources)
+    if len(modalities) > 1:
+        shown = ", ".join(f"{name} ({count:,})" for name, count in sorted(modalities.items()))
+        sentences.append(f"The files are of several modalities, whose values mean different things: {shown}; "
+                         "cohort.modalities names those to keep.")  # fmt: skip
     drawn = {(source.patient, source.series) for source in sources if source.overlays}
     if drawn:
         sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")

@@ -16,6 +16,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pack_bits, pixel_array
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
@@ -212,6 +215,21 @@ def test_signed_values_survive_every_lossless_compression(tmp_path, syntax):
     values = texture(5, shape=(64, 48), top=1 << 12).astype(np.int16) - 2048
     data = save_dicom(tmp_path / "a.dcm", values, BitsStored=12, HighBit=11)
     data.compress(syntax, values)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+@pytest.mark.parametrize("kind", ["u1", "u2", "i2", "colour"])
+def test_high_throughput_jpeg_2000_gives_the_values_that_were_packed(tmp_path, syntax, kind):
+    encode = pytest.importorskip("imagecodecs").htj2k_encode
+    if kind == "colour":
+        values, space = texture(6, shape=(48, 40, 3), top=256).astype("u1"), "YBR_RCT"
+    else:
+        values, space = (texture(6, shape=(48, 40), top=250) - (125 if kind == "i2" else 0)).astype(kind), "MONOCHROME2"
+    data = save_dicom(tmp_path / "a.dcm", values, PhotometricInterpretation=space)
+    data.file_meta.TransferSyntaxUID = syntax
+    data.PixelData = encapsulate([bytes(encode(values, reversible=True))])
     data.save_as(tmp_path / "a.dcm")
     assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
 
