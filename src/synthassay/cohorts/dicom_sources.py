@@ -17,7 +17,7 @@ from synthassay.scans.devices import DeviceFacts, device_of, positive
 from synthassay.scans.dicom.attributes import text_of
 from synthassay.scans.dicom.deidentify import check_header
 from synthassay.scans.dicom.files import guarded, open_header
-from synthassay.scans.dicom.header import DicomHeader, header_of
+from synthassay.scans.dicom.header import DicomHeader, header_of, patient_id_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.volumes import read_volume
@@ -36,7 +36,7 @@ def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
 def carried_by(dataset: Any, path: str) -> Carried:
     """What the header of a file that was opened carries about people."""
     with guarded("header", "the DICOM header is damaged"):
-        patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID") or path
+        patient = patient_id_of(dataset) or text_of(dataset, "StudyInstanceUID") or path
         return Carried(check_header(dataset, path), patient, text_of(dataset, "SeriesInstanceUID") or path)
 
 

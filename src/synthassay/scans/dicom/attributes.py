@@ -33,11 +33,16 @@ def private_of(dataset: Any, creator: str, group: int, element: int) -> Any:
 
     Other makers use the same tags for something else, and the same maker other blocks of the group.
     """
-    present = dataset.keys()
-    for block in range(0x10, 0x100):
-        if (reserved := group << 16 | block) in present and text_of(dataset, reserved) == creator:
-            return value_of(dataset, group << 16 | block << 8 | element)
+    for reserved in sorted(dataset.keys() & _creators(group)):
+        if text_of(dataset, reserved) == creator:
+            return value_of(dataset, group << 16 | (reserved & 0xFF) << 8 | element)
     return None
+
+
+@cache
+def _creators(group: int) -> frozenset[int]:
+    """The tags of a group that reserve its blocks."""
+    return frozenset(group << 16 | block for block in range(0x10, 0x100))
 
 
 def text_of(dataset: Any, keyword: Keyword) -> str:

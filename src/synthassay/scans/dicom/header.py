@@ -118,7 +118,7 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
     scanned = next((day for keyword in ("AcquisitionDate", "AcquisitionDateTime", "StudyDate", "SeriesDate")
                     if (day := date_of(value_of(dataset, keyword)))), None)  # fmt: skip
     return DicomHeader(
-        patient_id=text_of(dataset, "PatientID"), study_uid=text_of(dataset, "StudyInstanceUID"),
+        patient_id=patient_id_of(dataset), study_uid=text_of(dataset, "StudyInstanceUID"),
         series_uid=text_of(dataset, "SeriesInstanceUID"), sop_uid=text_of(dataset, "SOPInstanceUID"),
         sop_class=text_of(dataset, "SOPClassUID"), frame_of_reference=text_of(dataset, "FrameOfReferenceUID"),
         transfer_syntax=str(dataset.file_meta.get("TransferSyntaxUID", "")), institution=words("InstitutionName"),
@@ -145,6 +145,12 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         acquisition_number=whole_of(dataset, "AcquisitionNumber"), instance_number=whole_of(dataset, "InstanceNumber"),
         slices=tuple(slice_facts(dataset)), extra={keyword: text_of(dataset, keyword) for keyword in extra_keywords},
     )  # fmt: skip
+
+
+def patient_id_of(dataset: Any) -> str:
+    """``""`` also where the id says that it was taken out: it would make one person of many."""
+    written = text_of(dataset, "PatientID")
+    return "" if clean(written) is None else written
 
 
 def _natures(dataset: Any) -> frozenset[Nature]:
