@@ -9,7 +9,8 @@ import io
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from struct import unpack
 from typing import Any
@@ -35,6 +36,9 @@ ELSEWHERE = frozenset({
     "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205",
 })  # fmt: skip
 BLOCK = 1 << 20
+PIXEL_DATA, UNDEFINED = 0x7FE00010, 0xFFFFFFFF  # tag, length
+ITEM, ITEM_BIG = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
+MOST_BEHIND = 1 << 18  # bytes behind the pixel data that are looked into
 PREFIX = 132  # bytes: the preamble and DICM
 REPRESENTATIONS = frozenset(str(one).encode() for one in VR)
 FIRST_ELEMENT, LONGEST_FIRST = 0x0018, 1 << 8  # of group 0008, in a header without a prefix
@@ -119,13 +123,38 @@ def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, before_p
     if syntax != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
         dataset = pydicom.dcmread(stream, stop_before_pixels=before_pixels, force=bare)
+        if before_pixels:
+            _add_what_follows(stream, dataset)
         if not syntax:
             dataset.file_meta.TransferSyntaxUID = _plain_syntax(dataset)
         return dataset
-    # pydicom would inflate it without a bound.
-    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), stop_before_pixels=before_pixels)
+    plain = _plain(meta, inflate(stream, limits))  # pydicom would inflate it without a bound
+    dataset = pydicom.dcmread(plain, stop_before_pixels=before_pixels)
+    if before_pixels:
+        _add_what_follows(plain, dataset)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
+
+
+def _add_what_follows(stream: Any, dataset: Any) -> None:
+    """Adds the elements behind the pixel data (signatures, private ones) from a stream that stands before these.
+
+    The pixels are not read, and what cannot be read behind them is left.
+    """
+    implicit, little = dataset.original_encoding
+    number = partial(int.from_bytes, byteorder="little" if little else "big")
+    start = stream.read(8)
+    length = number(start[4:] if implicit else stream.read(4))
+    while length == UNDEFINED:  # items up to a delimiter
+        item = stream.read(8)
+        if item[:4] != (ITEM if little else ITEM_BIG):
+            break
+        stream.seek(number(item[4:]), io.SEEK_CUR)
+    else:
+        stream.seek(length, io.SEEK_CUR)
+    with suppress(Exception):
+        rest = read_dataset(io.BytesIO(stream.read(MOST_BEHIND)), implicit, little)
+        dataset.update({raw.tag: raw for raw in rest.values() if raw.tag > PIXEL_DATA})
 
 
 def _plain_syntax(dataset: Any) -> UID:
