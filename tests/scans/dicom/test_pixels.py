@@ -234,6 +234,18 @@ def test_high_throughput_jpeg_2000_gives_the_values_that_were_packed(tmp_path, s
     assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
 
 
+def test_jpeg_2000_whose_sign_the_header_does_not_know_is_refused(tmp_path):
+    values = texture(7, shape=(64, 64), top=4000).astype(np.int16) - 2000
+    data = save_dicom(tmp_path / "a.dcm", values)
+    data.compress(JPEG2000Lossless, values)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    data.PixelRepresentation = 0
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="contradicts the compression"):
+        read(tmp_path / "a.dcm")
+
+
 def lookup(entries, first, bits):
     table = Dataset()
     table.LUTDescriptor, table.LUTData = [len(entries), first, bits], np.asarray(entries, np.uint16).tobytes()
@@ -343,9 +355,10 @@ def test_an_empty_rescale_is_none_and_half_of_one_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("keyword", ["SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
-                                     "PixelRepresentation"])  # fmt: skip
+                                     "PixelRepresentation", "PlanarConfiguration"])  # fmt: skip
 def test_what_says_how_pixels_are_stored_is_named_where_it_is_absent(tmp_path, keyword):
-    data = save_dicom(tmp_path / "a.dcm", texture(1))
+    colour = keyword == "PlanarConfiguration"
+    data = save_dicom(tmp_path / "a.dcm", texture(1, shape=(20, 20, 3)).astype("u1") if colour else texture(1))
     delattr(data, keyword)
     data.save_as(tmp_path / "a.dcm")
     with pytest.raises(Unreadable, match="how its pixels are stored") as caught:

@@ -10,7 +10,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
 from synthassay.scans.dicom.attributes import value_of, whole_of
-from synthassay.scans.dicom.decoders import correct_colour, decoder_of, uncover
+from synthassay.scans.dicom.decoders import compare, decoder_of, uncover
 from synthassay.scans.dicom.files import guarded, open_content
 from synthassay.scans.dicom.geometry import along_normal, orientation_name
 from synthassay.scans.dicom.header import check_shape
@@ -24,6 +24,7 @@ from synthassay.scans.unreadable import Unreadable
 DAMAGED = "the pixel data are truncated or damaged"
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 NEEDED = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")  # to know what the pixel data mean
+NEEDED_OF_WHOLE, NEEDED_OF_COLOUR = ("BitsStored", "PixelRepresentation"), ("PlanarConfiguration",)
 
 
 def read_planes(
@@ -60,11 +61,12 @@ def stored_frames(dataset: Any, limits: LimitSpec) -> Iterator[NDArray[Any]]:
     """Frame by frame, stored values ``[h, w]`` or RGB ``[h, w, 3]``, bits outside those stored removed."""
     if not any(keyword in dataset for keyword in PIXELS):
         raise Unreadable("PixelData", "absent", "not a scan: the DICOM file holds no image")
-    for keyword in (*NEEDED, *(("BitsStored", "PixelRepresentation") if "PixelData" in dataset else ())):
+    coloured = whole_of(dataset, "SamplesPerPixel") != 1
+    for keyword in (*NEEDED, *NEEDED_OF_WHOLE * ("PixelData" in dataset), *NEEDED_OF_COLOUR * coloured):
         if value_of(dataset, keyword) is None:
             raise Unreadable(keyword, "absent", "the header does not say how its pixels are stored")
     uncover(dataset, limits)
-    correct_colour(dataset)
+    compare(dataset)
     count = max(1, whole_of(dataset, "NumberOfFrames") or 1)
     held = 0
     for held, frame in enumerate(_decoded(dataset), 1):
