@@ -197,7 +197,7 @@ def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path
     [
         (True, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "Modality": "CT"}),
         (True, {"SeriesDescription": "AAHead_Scout"}), (True, {"SeriesDescription": "3-plane Loc SSFSE"}),
-        (True, {"ProtocolName": "localizer"}), (True, {"SeriesDescription": "SURVEY_BFFE"}),
+        (False, {"ProtocolName": "3-Plane Loc, brain"}), (True, {"SeriesDescription": "SURVEY_BFFE"}),
         (False, {"SeriesDescription": "T1 local shim"}),
         (False, {"SeriesDescription": "bone survey", "Modality": "DX"}),
         (False, {"SeriesDescription": "faces localizer", "ScanningSequence": "EP"}), (False, {}),

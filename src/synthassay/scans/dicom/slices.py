@@ -131,8 +131,8 @@ def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
 def _is_planning(dataset: Any) -> bool:
     if text_of(dataset, "Modality") != "MR" or "EP" in listed(value_of(dataset, "ScanningSequence")):
         return False
-    described = f"{text_of(dataset, 'SeriesDescription')} {text_of(dataset, 'ProtocolName')}".lower()
-    return not PLANNING.isdisjoint(re.split(r"[\W_\d]+", described))
+    # Not by the protocol's name, which on some scanners is that of the whole examination.
+    return not PLANNING.isdisjoint(re.split(r"[\W_\d]+", text_of(dataset, "SeriesDescription").lower()))
 
 
 def _told(dataset: Any, frame: int, sequence: str, keyword: str, classic: str) -> str:
