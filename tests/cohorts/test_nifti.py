@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -151,6 +152,28 @@ def test_truncated_series_and_colour_volumes_are_refused(tmp_path, scans, read):
                          ("series.nii", "series of volumes"), ("colour.nii", "real numbers")):  # fmt: skip
         with pytest.raises(Unreadable, match=reason):
             read(name)
+
+
+def test_scans_of_several_kinds_are_told(tmp_path, scans):
+    names = [f"sub-{n}/anat/sub-{n}_{kind}.nii.gz" for n in range(3) for kind in ("T1w", "run-1_T2w", "run-2_T2w")]
+    names.append("sub-2/anat/sub-2_DoeJane.nii.gz")
+    sources = [describe(tmp_path, name, scans.bids_spec(label=LabelSpec(source="none")))[0] for name in names]
+    assert nifti.told(sources) == [
+        "The volumes are of several kinds by their names: T2w (6), T1w (3), others (1). "
+        "cohort.include=[*_T2w.nii.gz] reads one."
+    ]
+    assert nifti.told(sources[1:3]) == []
+    assert nifti.told([replace(source, path=f"{n}.nii") for n, source in enumerate(sources)]) == []
+
+
+def test_masks_among_the_scans_are_told(tmp_path, scans, prepare):
+    for number in range(10):
+        values = scans.texture(number, shape=(16, 18, 4)).astype(np.float32)
+        scans.volume(tmp_path / "root" / f"p{number}_t1.nii.gz", values)
+        scans.volume(tmp_path / "root" / f"p{number}_seg.nii.gz", (values > values.mean()).astype(np.uint8))
+    spec = scans.bids_spec(include=("*",), table=None, label=LabelSpec(source="none"))
+    notes = prepare(spec, tmp_path / "root").notes
+    assert any(note.startswith("10 of 20 volumes have hardly any different values. If they are") for note in notes)
 
 
 def test_a_single_slice_has_no_position(tmp_path, scans, read):

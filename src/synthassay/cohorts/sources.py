@@ -70,6 +70,8 @@ class Plane:
     source_rows: int | None = None
     source_columns: int | None = None
     filled: int = 0  # voxels of its file that are no numbers, and were taken for background
+    disputed: bool = False  # the file says twice how its voxels lie, and not the same
+    few_values: bool = False  # the file has hardly any different values, as masks have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,37 @@ def test_the_sform_goes_before_the_qform_unless_one_is_asked_for(save, read):
         read(only, affine="sform")
 
 
+@pytest.mark.parametrize(("qform", "disputed"), [
+    (np.diag([1.0, 2, 3, 1]), False), (nib.affines.from_matvec(np.diag([1.0, 2, 3]), [90, 0, 0]), False),
+    (np.diag([-1.0, 2, 3, 1]), True), (np.diag([1.0, 2, 3.5, 1]), True),
+])  # fmt: skip
+def test_two_affines_that_differ_in_more_than_the_origin_are_known_as_such(save, read, qform, disputed):
+    path = save(numbers("i2"), np.diag([1.0, 2, 3, 1]), "a.nii")
+    image = nib.load(path)
+    image.set_qform(qform, code=1)
+    nib.save(image, path)
+    assert read(path).disputed == disputed
+    assert not read(path, affine="qform").disputed  # it was asked for
+
+
+def test_a_qform_that_is_no_rotation_does_not_dispute_the_sform(save, read):
+    path = save(numbers("i2"), np.diag([1.0, 2, 3, 1]), "a.nii")
+    content = bytearray(path.read_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]))
+    header["qform_code"], header["quatern_b"] = 1, 5
+    path.write_bytes(header.binaryblock + bytes(content[348:]))
+    assert not read(path).disputed
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1), ("unknown", 1), ("meter", 1000), ("micron", 0.001)])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_spacing_is_in_millimetres_whatever_the_unit_of_the_file(tmp_path, read, kind, unit, millimetres):
+    image = kind(numbers("i2"), np.diag([1.0, 2, 3, 1]))
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    assert np.allclose(read(tmp_path / "a.nii").spacing_mm, np.array([1.0, 2, 3]) * millimetres)
+
+
 def test_a_file_that_does_not_say_how_it_lies_is_known_as_such(save, read):
     assert not read(placed(save(numbers("i2"), name="none.nii"), 0, 0)).placed
 

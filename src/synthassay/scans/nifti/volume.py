@@ -83,7 +83,7 @@ def read_volume(
     values = _values(file.content if file.image is None else file.image, header, _chosen(header, index), limits)
     may_break = header.dtype.kind == "f" or header.scaling is not None
     filled = _fill(values, not_a_number) if may_break and not np.isfinite(values).all() else 0
-    return Volume(values=values, affine=header.affine, placed=header.placed, filled=filled)
+    return Volume(values=values, affine=header.affine, placed=header.placed, disputed=header.disputed, filled=filled)
 
 
 def _fill(values: NDArray[np.float32], how: str) -> int:
