@@ -96,5 +96,5 @@ def test_a_mask_beside_an_image_is_counted_and_must_fit(tmp_path, scans):
     with pytest.raises(Unreadable, match="mask and image differ in size"):
         read_images(tmp_path, source, spec)
     (tmp_path / "a_mask.tif").write_text("no image")
-    with pytest.raises(Unreadable, match="the mask cannot be used: the image is truncated or damaged"):
+    with pytest.raises(Unreadable, match=r"the mask cannot be used: .*truncated or damaged"):
         read_images(tmp_path, source, spec)

@@ -53,7 +53,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
 def _masks(path: Path, pictures: Sequence[Picture], limits: LimitSpec) -> Sequence[NDArray[np.float32]]:
     try:
         masks = [page.values if page.values.ndim == 2 else page.values.max(axis=2)
-                 for page in read_pictures(path, limits)]  # fmt: skip
+                 for page in read_pictures(path, limits, masks=True)]  # fmt: skip
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
     if [mask.shape for mask in masks] != [picture.values.shape[:2] for picture in pictures]:

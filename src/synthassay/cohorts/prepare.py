@@ -30,7 +30,7 @@ from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
 from synthassay.cohorts.tables import without_absent_participants
 from synthassay.errors import UserError
-from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.records import MISSING, UNKNOWN_MASK, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.burned_in import check_installed
 from synthassay.scans.pool import worker_count
 from synthassay.scans.text import age_band
@@ -87,7 +87,7 @@ def prepare_cohort(
     doubles = find_doubles(images, maps, worker_count(resources), progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
-    masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir) if spec.masks.keep else None
+    masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir, spec) if spec.masks.keep else None
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
@@ -187,10 +187,15 @@ def _pixels(
     return policy, pixels
 
 
-def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path) -> NDArray[np.uint8]:
-    """The masks ``[n, (d,) h, w]`` as a read-only memory map."""
+def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path, spec: CohortSpec) -> NDArray[np.uint8]:
+    """The masks ``[n, (d,) h, w]`` as a read-only memory map. Raises :class:`UserError` where none marks anything."""
     blocks = (block for _, block in maps.blocks(chosen.images))
-    return _mapped(workdir / "masks.npy", np.dtype(np.uint8), (len(chosen.images), *maps.shape), blocks)
+    masks = _mapped(workdir / "masks.npy", np.dtype(np.uint8), (len(chosen.images), *maps.shape), blocks)
+    if not any(((mask > 0) & (mask != UNKNOWN_MASK)).any() for mask in masks):
+        values = ", ".join(map(str, spec.masks.class_values)) or "above 0"
+        raise UserError(f"no mask of {len(masks):,} images has a value that counts ({values}).\nSay in "
+                        "cohort.masks.values what stands for each class in the files of the masks.")  # fmt: skip
+    return masks
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterator[NDArray[Any]]) -> NDArray[Any]:
