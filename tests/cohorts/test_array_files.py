@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from synthassay.cohorts.array_files import describe, note_parts, read_images
-from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec
+from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec, WindowSpec
+from synthassay.errors import UserError
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
 
@@ -41,6 +42,27 @@ def test_rows_are_pictures_or_volumes_by_their_shape(tmp_path, shape, channels, 
     np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8))
     spec = spec_of(images="images").model_copy(update={"channels": channels})
     assert [pixels.shape for pixels in read(tmp_path, spec)] == [(planes, channels, 8, 8)] * 2
+
+
+def test_three_slices_are_not_told_from_colours_first(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 8, 8), np.uint8))
+    with pytest.raises(Unreadable, match="three slices, or three colours first"):
+        read(tmp_path, spec_of(images="images"))
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 8, 8, 1), np.uint8))
+    assert [len(pixels) for pixels in read(tmp_path, spec_of(images="images"))] == [3, 3]
+
+
+def test_values_from_0_to_1_in_a_window_to_255_are_a_mistake(tmp_path, scans, prepare):
+    (tmp_path / "root").mkdir()
+    images = np.stack([scans.texture(n, shape=(8, 8)) for n in range(20)]).astype(np.float32)
+    np.savez(tmp_path / "root/a.npz", images=images / images.max())
+    spec = scans.images_spec(table=None, label=LabelSpec(source="none"), arrays=ArraySpec(images="images"))
+    with pytest.raises(
+        UserError, match=r"0 to 1, are one grey in the window from 0 to 255\.\nSet cohort\.window"
+    ) as bad:
+        prepare(spec, tmp_path / "root")
+    shown = spec.model_copy(update={"window": WindowSpec(mode="fixed", low=0, high=1)})
+    assert prepare(shown, tmp_path / "root").images.pixels.max() == 255
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
 from synthassay.cohorts.volumes import images_of
-from synthassay.scans.array_rows import check_rows, image_arrays, is_volume, row_path, texts_of
+from synthassay.scans.array_rows import check_rows, image_arrays, is_volume, refuse_colours_first, row_path, texts_of
 from synthassay.scans.arrays import ArrayInfo, list_arrays, read_attributes, read_row
 from synthassay.scans.limits import check_frames
 from synthassay.scans.orientation import unstack
@@ -66,6 +66,8 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     volume = source.row is None or is_volume(values.shape)
     if spec.dimensions == 3:
         return _whole(values, volume, spec, sha256)
+    if source.row is not None:
+        refuse_colours_first(values.shape)
     images = list(values) if volume else [values]
     last = len(images) - 1
     planes = [

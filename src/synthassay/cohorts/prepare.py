@@ -17,7 +17,7 @@ from synthassay.cohorts.duplicates.pairs import Doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.files import source_fingerprint
-from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.intensity import DTYPES, check_range, make_policy, quantise
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
@@ -166,7 +166,10 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 def _pixels(
     chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``.
+
+    Raises :class:`UserError` where the window shows nothing of them.
+    """
     train = chosen.splits == "generator-train"
     shape = (len(chosen.images), *maps.shape)
 
@@ -176,14 +179,17 @@ def _pixels(
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
     progress.start("write pixels", len(chosen.images))
+    ends: list[float] = []
 
     def stored() -> Iterator[NDArray[Any]]:
         for _, block in maps.blocks(chosen.images):
+            ends.extend((float(block.min()), float(block.max())))
             yield quantise(block, policy["low"], policy["high"], spec.bits)
             progress.advance(len(block))
 
     pixels = _mapped(path, np.dtype(DTYPES[spec.bits]), shape, stored())
     progress.finish()
+    check_range(min(ends), max(ends), policy)
     return policy, pixels
 
 

@@ -55,6 +55,13 @@ def texts_of(
     return read_texts(path, arrays[name], column)
 
 
+def refuse_colours_first(shape: Sequence[int]) -> None:
+    """Raises :class:`Unreadable` for ``[3, h, w]``, which may be three slices or, as PyTorch keeps them, colours."""
+    if len(shape) == 3 and shape[0] == 3 and is_volume(shape):
+        raise Unreadable("shape", "x".join(map(str, shape)), "three slices, or three colours first: which is not "
+                         "known; save pictures as rows × columns × colours")  # fmt: skip
+
+
 def is_volume(shape: Sequence[int]) -> bool:
     """``[d, h, w]`` or ``[d, h, w, c]``; three axes of which the last is as short as channels are a picture."""
     return len(shape) == 4 or (len(shape) == 3 and shape[2] > 4)
