@@ -33,7 +33,9 @@ def explain_config_error(error: Exception) -> str:
         return _explain_missing(error)
     for part in (error, error.__cause__, error.__context__):
         if isinstance(part, OverrideParseException):
-            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE.\n"
+            name, equals, _ = str(part.override).partition("=")
+            quoted = f", and a value with signs such as {{ in two pairs of quotes: '{name}=\"VALUE\"'" if equals else ""
+            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE{quoted}.\n"
             return text + "`synthassay run --help` shows examples."
     text = " ".join(str(error).split())
     for pattern in UNKNOWN_SETTING:

@@ -1,6 +1,7 @@
 """Tables joined to scans: who has a row, what several rows say together, and what is left over on either side."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def _file_key(path: str, how: str) -> str:
 
 
 def _row_key(text: str, join_on: JoinOn, spec: TableSpec) -> str:
+    text = unicodedata.normalize("NFC", text)  # some systems write an accent as a sign of its own
     if join_on == "file":
         return _file_key(text, spec.match_file)
     return text.removeprefix("sub-") if join_on == "patient" else text
