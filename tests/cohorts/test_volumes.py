@@ -86,6 +86,13 @@ def test_slices_are_resampled_to_the_spacing(spacing, count):
     assert got.planes[0].spacing_mm == pytest.approx((*wanted[1:], wanted[0]))
 
 
+def test_a_single_slice_is_not_cut_across():
+    flat = Volume(values=volume().values[:, :1], affine=np.eye(4))
+    with pytest.raises(Unreadable, match=r"along cohort\.slices\.axis"):
+        images_of(flat, spec(), "")
+    assert images_of(flat, spec(slices=SliceSpec(axis="coronal")), "").pixels.shape == (1, 1, 16, 16)
+
+
 def test_a_tilted_volume_is_left_or_straightened_and_says_so():
     turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(x=0.3), [0, 0, 0])
     kept = images_of(volume(turn), spec(), "")

@@ -37,6 +37,9 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
     if spec.dimensions == 3:
         return _whole(volume, spec, orientation, sha256)
     values, mask = stack(volume.values, axis), None if volume.mask is None else stack(volume.mask, axis)
+    if min(values.shape[1:]) < 2:
+        reason = "one pixel high or wide along cohort.slices.axis; slice it along another"
+        raise Unreadable("dim", "x".join(map(str, volume.values.shape)), reason)
     count = len(values)
     planes = [
         RawPlane(
