@@ -119,6 +119,15 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
         assert line in table
 
 
+@pytest.mark.parametrize("setting", ["cohort.recode={sex: {1: M, 2: F}}", "cohort.recode.sex={1: M, 2: F}",
+                                     "cohort.keep={view: [PA]}", "cohort.arrays.rows={label: labels}"])  # fmt: skip
+def test_mappings_take_names_of_the_users_own(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "cohort=images", setting]) == 2
+    assert "needs the folder of its scans" in capsys.readouterr().err  # so the settings were taken
+    assert main(["prepare", "cohort=images", setting.replace("cohort.", "cohort.x", 1)]) == 2
+    assert "there is no setting" in capsys.readouterr().err
+
+
 def test_flags_may_stand_anywhere_among_settings() -> None:
     given = ["seed=1", "-m", "generator=edm,gan", "--config-dir", "here", "~encoder.resolution"]
     assert flags_first(given) == ["-m", "--config-dir", "here", "seed=1", "generator=edm,gan", "~encoder.resolution"]

@@ -34,9 +34,10 @@ def explain_config_error(error: Exception) -> str:
     for part in (error, error.__cause__, error.__context__):
         if isinstance(part, OverrideParseException):
             name, equals, _ = str(part.override).partition("=")
-            quoted = f", and a value with signs such as {{ in two pairs of quotes: '{name}=\"VALUE\"'" if equals else ""
-            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE{quoted}.\n"
-            return text + "`synthassay run --help` shows examples."
+            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE"
+            if equals:
+                text += f", and a value with signs such as {{ or ( in two pairs of quotes: '{name}=\"VALUE\"'"
+            return text + ".\n`synthassay run --help` shows examples."
     text = " ".join(str(error).split())
     for pattern in UNKNOWN_SETTING:
         found = re.search(pattern, text)
