@@ -173,7 +173,7 @@ def test_masks_among_the_scans_are_told(tmp_path, scans, prepare):
         scans.volume(tmp_path / "root" / f"p{number}_seg.nii.gz", (values > values.mean()).astype(np.uint8))
     spec = scans.bids_spec(include=("*",), table=None, label=LabelSpec(source="none"))
     notes = prepare(spec, tmp_path / "root").notes
-    assert any(note.startswith("10 of 20 volumes have hardly any different values. If they are") for note in notes)
+    assert any(note.startswith("10 of 20 files have hardly any different values. If they are") for note in notes)
 
 
 def test_a_single_slice_has_no_position(tmp_path, scans, read):

@@ -5,11 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.places import site_keyword
+from synthassay.cohorts.planes import has_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, NiftiSpec
 from synthassay.cohorts.volumes import images_of
@@ -23,9 +21,6 @@ from synthassay.scans.nifti.volume import image_path, open_file, read_volume, su
 from synthassay.scans.orientation import upright
 from synthassay.scans.text import age_of, clean, date_of
 from synthassay.scans.unreadable import Unreadable
-
-LOOKED_AT = 1 << 16  # about so many voxels of a volume, to count different values
-VALUES_OF_A_MASK = 16
 
 
 def told(sources: Sequence[Source]) -> list[str]:
@@ -104,13 +99,8 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         mask = open_file(root / source.mask, spec.limits)
         volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine, nan))
     images = images_of(volume, spec, file.sha256())
-    few = _has_few_values(volume.values)
+    few = has_few_values(volume.values)
     planes = tuple(
         replace(plane, filled=volume.filled, disputed=volume.disputed, few_values=few) for plane in images.planes
     )
     return replace(images, planes=planes, carried=images.carried | header_findings(file.content))
-
-
-def _has_few_values(values: NDArray[np.float32]) -> bool:
-    step = max(1, round((values.size / LOOKED_AT) ** (1 / 3)))  # along each axis, so that nothing is copied
-    return len(np.unique(values[::step, ::step, ::step])) <= VALUES_OF_A_MASK

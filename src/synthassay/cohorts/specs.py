@@ -381,8 +381,9 @@ class ArraySpec(Spec):
 
     ``images`` names the arrays of images, with ``*`` for what differs between them. ``first_axis`` says what their
     rows are: ``scans``, each of its own, ``[h, w]``, ``[h, w, 3]`` or a volume ``[d, h, w]``; or ``slices`` of one
-    scan. ``rows`` names arrays with a fact for each row (``*`` stands for the same text as in ``images``), of which
-    ``column`` is read where they have several; ``attributes`` names attributes of an HDF5 file with a fact about all.
+    scan. An array ``[h, w]`` or ``[h, w, 3]`` is one image. ``rows`` names arrays with a fact for each row (``*``
+    stands for the same text as in ``images``), of which ``column`` is read where they have several; ``attributes``
+    names attributes of an HDF5 file with a fact about all.
     """
 
     kind: Literal["arrays"] = "arrays"

@@ -77,7 +77,7 @@ def told(images: Sequence[Image], spec: CohortSpec) -> list[str]:
                      f"to {max(filled):,} in one; they count as background (cohort.not_a_number).")  # fmt: skip
     few = sum(plane.few_values for plane in planes.values())
     if few:
-        notes.append(f"{few:,} {everything} have hardly any different values. If they are masks, say in "
+        notes.append(f"{few:,} of {len(planes):,} files have hardly any different values. If they are masks, say in "
                      "cohort.label.mask where the mask of a scan lies, or leave them out with "
                      "cohort.exclude.")  # fmt: skip
     return [*notes, *_squeezed(planes, spec)]

@@ -55,6 +55,11 @@ def texts_of(
     return read_texts(path, arrays[name], column)
 
 
+def is_picture(shape: Sequence[int]) -> bool:
+    """``[h, w]`` or ``[h, w, c]``: one image, whose rows are none."""
+    return len(shape) == 2 or (len(shape) == 3 and not is_volume(shape))
+
+
 def refuse_colours_first(shape: Sequence[int]) -> None:
     """Raises :class:`Unreadable` for ``[3, h, w]``, which may be three slices or, as PyTorch keeps them, colours."""
     if len(shape) == 3 and shape[0] == 3 and is_volume(shape):
