@@ -69,7 +69,7 @@ def test_values_from_0_to_1_in_a_window_to_255_are_a_mistake(tmp_path, scans, pr
     images = np.stack([scans.texture(n, shape=(8, 8)) for n in range(20)]).astype(np.float32)
     np.savez(tmp_path / "root/a.npz", images=images / images.max())
     spec = scans.images_spec(table=None, label=LabelSpec(source="none"), arrays=ArraySpec(images="images"))
-    with pytest.raises(UserError, match=r"0 to 1, are one grey in the window from 0 to 255\.\nSet cohort\.window"):
+    with pytest.raises(UserError, match=r"0 to 1, are hardly a grey in the window from 0 to 255\.\nSet cohort\.window"):
         prepare(spec, tmp_path / "root")
     shown = spec.model_copy(update={"window": WindowSpec(mode="fixed", low=0, high=1)})
     assert prepare(shown, tmp_path / "root").images.pixels.max() == 255

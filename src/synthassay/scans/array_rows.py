@@ -37,7 +37,7 @@ def row_path(file: str, info: ArrayInfo, row: int) -> str:
 
 def texts_of(
     path: Path, info: ArrayInfo, images: str, beside: str, arrays: Mapping[str, ArrayInfo], limits: LimitSpec,
-    column: int = 0,
+    column: int | None = None,
 ) -> list[str]:  # fmt: skip
     """One text for each row of the images ``info``, from the array called ``beside``.
 
