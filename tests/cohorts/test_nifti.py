@@ -140,18 +140,33 @@ def test_how_many_voxels_became_background_is_told_and_the_window_does_not_see_n
         prepare(refusing.model_copy(update={"include": ("[1245].nii.gz",)}), root)
 
 
-def test_truncated_series_and_colour_volumes_are_refused(tmp_path, scans, read):
+def test_truncated_volumes_and_series_are_refused(tmp_path, scans, read):
     scans.volume(tmp_path / "cut.nii.gz", scans.texture(1, shape=(16, 16, 9)).astype(np.float32))
     (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "cut.nii.gz").read_bytes()[:800])
     scans.volume(tmp_path / "cut.nii", scans.texture(1, shape=(16, 16, 9)).astype(np.float32))
     (tmp_path / "cut.nii").write_bytes((tmp_path / "cut.nii").read_bytes()[:800])
     (tmp_path / "empty.nii").write_bytes(b"")
     scans.volume(tmp_path / "series.nii", np.ones((4, 4, 4, 2), np.float32))
-    scans.volume(tmp_path / "colour.nii", np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
     for name, reason in (("cut.nii.gz", "truncated"), ("cut.nii", "truncated"), ("empty.nii", "truncated"),
-                         ("series.nii", "series of volumes"), ("colour.nii", "real numbers")):  # fmt: skip
+                         ("series.nii", "series of volumes")):  # fmt: skip
         with pytest.raises(Unreadable, match=reason):
             read(name)
+
+
+def test_colours_are_slices_of_colours_and_neither_resampled_nor_masks(tmp_path, scans, read):
+    values = scans.texture(1, shape=(16, 16, 4, 3), top=256).astype(np.uint8)
+    scans.volume(tmp_path / "a.nii.gz", values.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0])
+    pixels = read("a.nii.gz", channels=3).pixels
+    assert np.array_equal(pixels, values.transpose(2, 3, 1, 0)[:, :, ::-1, ::-1])
+    assert read("a.nii.gz").pixels.shape == (4, 1, 16, 16)
+    for changes in ({"volume": VolumeSpec(spacing_mm=2.0)}, {"dimensions": 3}):
+        with pytest.raises(Unreadable, match="colours are"):
+            read("a.nii.gz", **changes)
+    with pytest.raises(Unreadable, match="it holds colours"):
+        read("a.nii.gz", mask="a.nii.gz")
+    scans.volume(tmp_path / "m.nii.gz", (values[..., 0] > 100).astype(np.uint8))
+    marked = [plane.mask_pixels for plane in read("a.nii.gz", mask="m.nii.gz", channels=3).planes]
+    assert marked == (values[..., 0] > 100).sum((0, 1)).tolist()
 
 
 def test_scans_of_several_kinds_are_told(tmp_path, scans):

@@ -85,7 +85,7 @@ def prepared(out, kind, images):
 
 @pytest.mark.parametrize(("format", "kind", "dtype", "channels"), [
     ("dicom", DicomSpec, np.uint8, 1), ("dicom", DicomSpec, np.uint16, 1), ("dicom", DicomSpec, np.uint8, 3),
-    ("nifti", NiftiSpec, np.uint8, 1), ("nifti", NiftiSpec, np.uint16, 1),
+    ("nifti", NiftiSpec, np.uint8, 1), ("nifti", NiftiSpec, np.uint16, 1), ("nifti", NiftiSpec, np.uint8, 3),
 ])  # fmt: skip
 def test_what_prepare_reads_back_is_equal(tmp_path, format, kind, dtype, channels):
     images = image_set("edm", "generator", dtype, channels, seeds=np.arange(N))

@@ -368,12 +368,11 @@ class NiftiSpec(CohortSpec):
     device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
-    @field_validator("channels")
-    @classmethod
-    def _grey(cls, channels: int) -> int:
-        if channels != 1:
-            raise ValueError("NIfTI volumes are grey: channels must be 1")
-        return channels
+    @model_validator(mode="after")
+    def _whole_volumes_are_grey(self) -> Self:
+        if self.channels != 1 and self.dimensions == 3:
+            raise ValueError("whole volumes are grey: channels must be 1 with dimensions=3")
+        return self
 
 
 class ArraySpec(Spec):

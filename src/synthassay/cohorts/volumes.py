@@ -37,7 +37,7 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
     if spec.dimensions == 3:
         return _whole(volume, spec, orientation, sha256)
     values, mask = stack(volume.values, axis), None if volume.mask is None else stack(volume.mask, axis)
-    if min(values.shape[1:]) < 2:
+    if min(values.shape[1:3]) < 2:
         reason = "one pixel high or wide along cohort.slices.axis; slice it along another"
         raise Unreadable("dim", "x".join(map(str, volume.values.shape)), reason)
     count = len(values)
@@ -97,6 +97,8 @@ def _squeezed(planes: Mapping[str, Plane], spec: CohortSpec) -> list[str]:
 def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: str) -> FileImages:
     """``[1, c, d, h, w]``: the volume, cropped or padded to the cohort's shape."""
     axis = spec.slices.axis
+    if volume.values.ndim > 3:
+        raise Unreadable("datatype", "colours", "volumes of colours are read as slices only (cohort.dimensions=2)")
     values = stack(volume.values, axis)
     raw = None if volume.mask is None else stack(volume.mask, axis)
     mask = None if raw is None else marked(raw, spec.label.mask_values)

@@ -158,7 +158,6 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, save, read, name):
 
 def test_what_is_no_volume_of_numbers_is_refused(tmp_path, save, read):
     for values, reason in (
-        (np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "only real numbers"),
         (numbers("f4").astype(np.complex64), "only real numbers"),
         (numbers("f4", (*SHAPE, 1, 3)), "several values for each voxel"),
         (np.full(SHAPE, 1e300), "holds infinite values"),
@@ -168,6 +167,17 @@ def test_what_is_no_volume_of_numbers_is_refused(tmp_path, save, read):
     (tmp_path / "text.nii").write_bytes(b"not a volume at all" * 40)
     with pytest.raises(Unreadable, match="not a NIfTI file"):
         read(tmp_path / "text.nii")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("fields", ["RGB", "RGBA"])
+def test_colours_are_read_without_transparency(save, read, fields, name):
+    values = numbers("u1", (*SHAPE, len(fields)))
+    path = save(values.view([(field, "u1") for field in fields])[..., 0], name=name)
+    assert np.array_equal(read(path).values, values[..., :3])
+    series = np.stack([values, values // 2], axis=3)
+    path = save(np.ascontiguousarray(series).view([(field, "u1") for field in fields])[..., 0], name=name)
+    assert np.array_equal(read(path, index=1).values, (values // 2)[..., :3])
 
 
 def test_the_two_kinds_of_header_are_not_mixed(tmp_path, save, read):

@@ -37,6 +37,8 @@ _ANALYZE = nib.spm2analyze.Spm2AnalyzeHeader  # has no magic number, but the len
 class Header:
     """What is needed to read the voxels. ``scaling`` is (slope, intercept), None where values are stored as they are.
 
+    ``dtype`` is of numbers, or has the fields R, G, B and perhaps A.
+
     ``affine`` is to RAS+ mm, whatever the file's unit. ``placed`` is False where neither qform nor sform says how the
     voxels lie, as in Analyze files; ``disputed`` is True where both do, and differ in more than the origin.
     """
@@ -67,7 +69,7 @@ def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best")
     if offset < 0:
         raise Unreadable("vox_offset", "below 0", "the header is damaged")
     _refuse(shape, dtype, limits)
-    scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
+    scaled = slope is not None and (slope, intercept) != (1.0, 0.0) and not dtype.names  # colours have no scale
     return Header(
         shape=shape, dtype=dtype, offset=offset, scaling=(float(slope), float(intercept or 0.0)) if scaled else None,
         affine=affine, placed=placed, disputed=disputed, paired=paired,
@@ -98,8 +100,9 @@ def _checked(block: bytes) -> tuple[Any, bool]:
 
 
 def _refuse(shape: tuple[int, ...], dtype: np.dtype[Any], limits: LimitSpec) -> None:
-    if dtype.names or dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise Unreadable("datatype", "colour, complex or quadruple", "only real numbers can be read")
+    coloured = (dtype.names or ())[:3] == ("R", "G", "B")
+    if not coloured and (dtype.kind not in "iuf" or dtype.itemsize > 8):
+        raise Unreadable("datatype", "complex or quadruple", "only real numbers and colours can be read")
     if len(shape) < 2 or min(shape) < 1:
         raise Unreadable("dim", f"{len(shape)} dimensions", "not an image")
     check_values(math.prod(shape), limits, "dim")  # in Python's integers, which cannot overflow
