@@ -72,6 +72,12 @@ def test_a_table_that_matches_nothing_says_what_would():
         join(scans, [{"file": "else", "label": "1"}], spec, row_needed=True)
 
 
+def test_leading_zeros_that_a_spreadsheet_dropped_are_named():
+    spec = TableSpec(path="t.xlsx", join_on="patient", patient="id", label="y")
+    with pytest.raises(UserError, match="leading zeros, which spreadsheets drop: write 'id' as text"):
+        join([source("a.nii", patient="sub-007")], [{"patient": "7", "label": "1"}], spec, row_needed=True)
+
+
 @pytest.mark.parametrize(
     ("rule", "labels", "expected"),
     [("majority", "110", "1"), ("majority", "01", None), ("list", "101", "0|1"), ("list", ("", ""), ""),

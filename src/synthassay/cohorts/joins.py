@@ -192,5 +192,9 @@ def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: Table
             where = f"cohort.{name}"
             lines.append(f"It would match with {where}.join_on={join_on} {where}.{join_on}={column}{extra}.")
             return "\n".join(lines)
+    bare = {_row_key(row[spec.join_on], spec.join_on, spec).lstrip("0") for row in rows} - {""}
+    if any(_source_key(source, spec.join_on, spec).lstrip("0") in bare for source in scans):
+        lines.append(f"It would match but for leading zeros, which spreadsheets drop: write {column!r} as text.")
+        return "\n".join(lines)
     lines.append(f"Check cohort.{name}.join_on (file, series, study or patient) and the column named for it.")
     return "\n".join(lines)
