@@ -224,6 +224,19 @@ def test_a_bids_set_with_sessions(tmp_path, scans, prepare):
     assert any("There is no participants.tsv" in note for note in cohort.notes)
 
 
+def test_the_age_at_a_session_goes_before_that_of_the_table_of_patients(tmp_path, scans, prepare):
+    root = tmp_path / "bids"
+    series(root, scans)
+    sessions = root / "sub-00" / "sub-00_sessions.tsv"
+    sessions.write_text(sessions.read_text().replace("ses-2\t30", "ses-2\tn/a").replace("ses-1\t30", "ses-1\t33"))
+    rows = [f"sub-{number:02d}\t25" for number in range(8)]
+    (root / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]))
+    table = TableSpec(path="participants.tsv", join_on="patient", patient="participant_id", age="age")
+    cohort = prepare(scans.bids_spec(label=LabelSpec(source="none"), table=table), root)
+    ages = [record.age for record in cohort.records]
+    assert (ages.count(25.0), ages.count(33.0), ages.count(31.0)) == (3, 3 + 6, 6)  # n/a, two patients, one
+
+
 @pytest.fixture
 def decathlon(tmp_path, scans):
     """Ten cases in the layout of the Medical Segmentation Decathlon, of two modalities each."""

@@ -65,11 +65,11 @@ class NiftiFolder:
         patient = subject or case or path
         mask = self._mask(path, suffix, subject or "", session or "")
         facts, row = self._bids.facts(path), {**self._bids.session_row(path), **self._bids.scan_row(path)}
-        scanner, scanned = sidecar_device(facts), date_of(row.get("acq_time"))
+        scanner, scanned, then = sidecar_device(facts), date_of(row.get("acq_time")), age_of(row.get("age"))
         modality = self._decathlon.modality(path, suffix, self._spec.volume.index) if case else None
         source = Source(
             path=path, patient=patient, study=f"{patient}/{session}" if session else patient, series=path, mask=mask,
-            site=clean(facts.get(site_keyword(self._spec) or "")), view=clean(modality), age=age_of(row.get("age")),
+            site=clean(facts.get(site_keyword(self._spec) or "")), view=clean(modality), age=then, age_then=then,
             device=device_of(scanner, self._spec.device_from), scanner=scanner,
             day=scanned.toordinal() if scanned else None, carried=sidecar_findings(facts),
         )  # fmt: skip

@@ -30,6 +30,7 @@ class Source:
     view: str | None = None
     sex: str | None = None
     age: float | None = None
+    age_then: float | None = None  # of BIDS's sessions.tsv, which is closer to the scan than a table of patients
     day: int | None = None  # acquisition date as a proleptic ordinal
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
