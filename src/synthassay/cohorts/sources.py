@@ -9,6 +9,7 @@ from synthassay.scans.devices import NO_FACTS, DeviceFacts
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.slices import SliceFacts
 from synthassay.scans.findings import Findings
+from synthassay.scans.natures import Nature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +31,14 @@ class Source:
     view: str | None = None
     sex: str | None = None
     age: float | None = None
+    age_then: float | None = None  # of BIDS's sessions.tsv, which is closer to the scan than a table of patients
     day: int | None = None  # acquisition date as a proleptic ordinal
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
     overlays: int = 0  # graphics that a DICOM file carries beside its pixels
+    natures: frozenset[Nature] = frozenset()  # of a DICOM file that is no plain scan
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
     carried: Findings = frozenset()  # about people, of a file whose description is more than its header
     stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one
@@ -70,6 +73,8 @@ class Plane:
     source_rows: int | None = None
     source_columns: int | None = None
     filled: int = 0  # voxels of its file that are no numbers, and were taken for background
+    disputed: bool = False  # the file says twice how its voxels lie, and not the same
+    few_values: bool = False  # the file has hardly any different values, as masks have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, settings_of_a_table, shown
 from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.natures import Nature
 from synthassay.scans.volumes import NotANumber, VolumeSpec
 from synthassay.specs import Spec
 
@@ -322,6 +323,8 @@ class DicomSpec(CohortSpec):
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
 
+    ``without`` leaves files out by what their headers say they are.
+
     With ``dimensions=3`` each stack of parallel slices at even distances is one image; ``volume.index`` keeps that
     number of each series (for example the first b-value), ``null`` all.
 
@@ -334,6 +337,7 @@ class DicomSpec(CohortSpec):
     view_from: str = "ViewPosition"
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
+    without: tuple[Nature, ...] = ()
     phantom: PhantomSpec | None = None
 
     @model_validator(mode="after")
@@ -368,12 +372,11 @@ class NiftiSpec(CohortSpec):
     device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
-    @field_validator("channels")
-    @classmethod
-    def _grey(cls, channels: int) -> int:
-        if channels != 1:
-            raise ValueError("NIfTI volumes are grey: channels must be 1")
-        return channels
+    @model_validator(mode="after")
+    def _whole_volumes_are_grey(self) -> Self:
+        if self.channels != 1 and self.dimensions == 3:
+            raise ValueError("whole volumes are grey: channels must be 1 with dimensions=3")
+        return self
 
 
 class ArraySpec(Spec):
@@ -381,15 +384,16 @@ class ArraySpec(Spec):
 
     ``images`` names the arrays of images, with ``*`` for what differs between them. ``first_axis`` says what their
     rows are: ``scans``, each of its own, ``[h, w]``, ``[h, w, 3]`` or a volume ``[d, h, w]``; or ``slices`` of one
-    scan. ``rows`` names arrays with a fact for each row (``*`` stands for the same text as in ``images``), of which
-    ``column`` is read where they have several; ``attributes`` names attributes of an HDF5 file with a fact about all.
+    scan. An array ``[h, w]`` or ``[h, w, 3]`` is one image. ``rows`` names arrays with a fact for each row (``*``
+    stands for the same text as in ``images``), of which ``column`` must be chosen where they have several;
+    ``attributes`` names attributes of an HDF5 file with a fact about all.
     """
 
     kind: Literal["arrays"] = "arrays"
     images: str = Field(default="*_images", min_length=1)
     first_axis: Literal["scans", "slices"] = "scans"
     rows: dict[Fact, str] = Field(default_factory=dict)
-    column: int = Field(default=0, ge=0)
+    column: int | None = Field(default=None, ge=0)
     attributes: dict[Fact, str] = Field(default_factory=dict)
 
 
