@@ -14,10 +14,21 @@ patients, images                shift 3 px  margin 3 px   margin 6 px   crop 3 p
 158, 5,666 hippocampus slices   1.00        1.00          1.00          1.00
 ==============================  ==========  ============  ============  ==========
 
-Among these images themselves two pairs are found, of dermoscopies that show one lesion under two ids, and none in 554
-of 380 patients of the phantom; of the 1,000 copies of brain slices three were also paired with another patient's. What
-is missed has few details: the top of a head, a spot on even skin. Bright margins, and crops of a tenth of each side,
-are mostly missed too. Chest radiographs were not at hand.
+White margins, and drawn chests as in ``tests/cohorts/duplicates/test_radiographs.py``, of 150 copies for each number:
+
+==============================  ==========  ============  ============  ==========
+patients, images                shift 3 px  white 3 px    white 6 px    crop 3 px
+==============================  ==========  ============  ============  ==========
+76, 2,608 brain slices (FLAIR)  0.80        0.69          0.70          0.79
+3,245 lesions, 5,622 pictures   0.80        0.81          0.77          0.78
+1,500, 1,500 drawn chests       0.87        1.00          0.99          0.35
+==============================  ==========  ============  ============  ==========
+
+Among these images themselves two pairs are found, of dermoscopies that show one lesion under two ids, none in 554 of
+380 patients of the phantom, and none in 3,000 drawn chests, also where they differ so little that an image and the
+nearest of another patient correlate by 0.99; of the 1,000 copies of brain slices three were also paired with another
+patient's. What is missed has few details: the top of a head, a spot on even skin. Crops of a tenth of each side are
+mostly missed too, of images that fill their frame also smaller ones. Real chest radiographs were not at hand.
 """
 
 from itertools import product
