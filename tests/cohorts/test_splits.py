@@ -107,6 +107,11 @@ def test_small_strata_are_pooled_within_their_site_first_and_said_to_be():
     assert "A / x; A / y" in plan.notes[0]
 
 
+def test_of_many_small_strata_five_are_named():
+    where = everybody(*((f"site {i}", "x", 2) for i in range(8)), ("B", "x", 30))
+    assert assign_splits(where, SplitSpec()).notes[0].endswith("site 3 / x; site 4 / x; 3 more.")
+
+
 def test_a_lone_small_stratum_joins_the_smallest_large_one():
     plan = assign_splits(everybody(("A", "", 2), ("B", "", 30), ("C", "", 8)), SplitSpec())
     together = Counter(split for patient, split in plan.split_of.items() if patient[0] in "AC")

@@ -28,7 +28,7 @@ def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         elif isinstance(value, (list, tuple)):
             yield key, clean(", ".join(str(item) for item in value)) or ABSENT
         else:
-            yield key, ABSENT if value is None else clean(value)
+            yield key, ABSENT if value is None else clean(f"{value:.6g}" if isinstance(value, float) else value)
 
 
 def provenance_facts(data: ReportData) -> Facts:

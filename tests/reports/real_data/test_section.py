@@ -32,6 +32,14 @@ def test_a_column_that_follows_from_another_has_no_figures_of_its_own(made_up):
     assert [block.title for block in section.blocks] == ["By site"]
 
 
+def test_places_of_which_nothing_can_be_drawn_have_no_heading(made_up):
+    from dataclasses import replace
+
+    rows = [replace(row, value=None, ci_low=None, ci_high=None, status="absent") for row in made_up.card.rows]
+    section = real_data_section(replace(made_up, card=replace(made_up.card, rows=rows, histograms=())))
+    assert section.blocks == []
+
+
 def test_two_classes_are_one_column_and_a_small_place_says_why_it_is_empty():
     made = table("Classes by site and device")
     assert [head.text for head in made.heads] == [

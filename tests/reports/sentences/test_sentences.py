@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from synthassay.records import MetricResult
-from synthassay.reports.account import cohort_facts
+from synthassay.reports.account import cohort_facts, flat_facts
 from synthassay.reports.findings import findings, opening_sentences
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
@@ -228,6 +228,13 @@ def test_the_page_opens_with_what_was_tested(made_up):
     assert "oracle, copycat, blend and noise" in third
     bare = replace(made_up, cohort=replace(made_up.cohort, label=""))
     assert opening_sentences(bare)[0].endswith("of 569 patients, without labels.")
+
+
+def test_values_of_the_policy_have_six_digits_at_most():
+    policy = {"window": {"low": -108.54701232910156, "high": 3563.0}, "bits": 8, "spacing_mm": None}
+    assert dict(flat_facts(policy)) == {
+        "window.low": "-108.547", "window.high": "3563", "bits": "8", "spacing_mm": "–"
+    }  # fmt: skip
 
 
 def test_ids_that_are_not_of_patients_are_not_called_patients(made_up):

@@ -46,15 +46,16 @@ def real_data_section(data: ReportData) -> RealData:
 
 
 def _block(view: CardView, column: str, i: int) -> PlaceBlock | None:
-    """None for a column that divides the images as an earlier one does."""
+    """None for a column that divides the images as an earlier one does, or of whose places no figure can be drawn."""
     if not view.where(topic="shortcut", quantity=column):
         return None
     groups = view.groups(column)[:_MOST_PLACES]
     marks = {group: Mark(SERIES[k], "o") for k, group in enumerate(groups)}
-    panels = [_prevalence(view, column, marks, i), _shortcut(view, column, marks, i), _ages(view, column, marks, i),
-              _intensity(view, column, marks, i), _drift(view, column, marks, i)]  # fmt: skip
+    drawn = [_prevalence(view, column, marks, i), _shortcut(view, column, marks, i), _ages(view, column, marks, i),
+             _intensity(view, column, marks, i), _drift(view, column, marks, i)]  # fmt: skip
+    panels = [panel for panel in drawn if panel is not None]
     legend = [legend_item(mark, short(value_of(group))) for group, mark in marks.items()]
-    return PlaceBlock(f"By {column}", [panel for panel in panels if panel is not None], legend)
+    return PlaceBlock(f"By {column}", panels, legend) if panels else None
 
 
 def _prevalence(view: CardView, column: str, marks: Marks, i: int) -> Panel | None:
