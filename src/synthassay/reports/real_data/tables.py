@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from synthassay.card import CardRow
 from synthassay.reports.layout import Cell, Head, Row, Table
 from synthassay.reports.numbers import ABSENT, count, decimals_for, interval, number
-from synthassay.reports.real_data.view import IMAGES, PATIENTS, CardView, column_of, percent, value_of
+from synthassay.reports.real_data.view import IMAGES, PATIENTS, CardView, column_of, percent, value_of, valued
 from synthassay.reports.words import clean
 
 _DISTANCES = {"smd": "Standardised difference", "ks": "Kolmogorov-Smirnov", "wasserstein": "Wasserstein",
@@ -150,7 +150,8 @@ def _spacing(view: CardView) -> Table:
 
 
 def _drift(view: CardView) -> Table:
-    firsts = view.where(topic="drift", statistic="smd")
+    """Places of too few patients are left out: the other tables name them, and here they would have a row a measure."""
+    firsts = valued(view.where(topic="drift", statistic="smd"))
     rows = []
     for first in firsts:
         mine = {row.statistic: row for row in view.where(topic="drift", quantity=first.quantity, group=first.group)}
