@@ -11,10 +11,10 @@ class Spec(BaseModel):
     """Base of every setting that changes a result. Each concrete spec has ``kind: Literal[...]``.
 
     Without ``kind`` two families with equal fields would share a key; without ``serialize_as_any`` the fields of a
-    subclass would be missing from it.
+    subclass would be missing from it. A number where a text is asked for is that text: a label's value 1 is ``"1"``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
 
     def to_key(self) -> dict[str, Any]:
         """The spec as plain JSON values, complete with the fields of subclasses."""

@@ -77,6 +77,9 @@ def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.Captur
         (["run", "generators=[edm,gan]", "generator.images=9"], "generators=[gan,{edm: ['generator.images=500']}]"),
         (["run", "cohort=nifti"], "cohort.root=DIR"),
         (["run", "cohort=dicom", "cohort.root=nowhere"], "not a folder"),
+        (["run", "cohort=null"], "NoneType"),
+        (["run", "store=elsewhere"], "write store.SETTING=VALUE"),
+        (["run", "cohort=nifti", "cohort.label.mask={folder}/m.nii"], """'cohort.label.mask="VALUE"'"""),
         (["compare", "one"], "two runs"),
         (["compare", "a", "b", "rank=fid"], "rank=fid"),
         (["doctor", "gpu"], "store.root"),
@@ -116,6 +119,15 @@ def test_doctor_says_what_this_machine_can_do(capsys: pytest.CaptureFixture[str]
         "disk",
     ):
         assert line in table
+
+
+@pytest.mark.parametrize("setting", ["cohort.recode={sex: {1: M, 2: F}}", "cohort.recode.sex={1: M, 2: F}",
+                                     "cohort.keep={view: [PA]}", "cohort.arrays.rows={label: labels}"])  # fmt: skip
+def test_mappings_take_names_of_the_users_own(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "cohort=images", setting]) == 2
+    assert "needs the folder of its scans" in capsys.readouterr().err  # so the settings were taken
+    assert main(["prepare", "cohort=images", setting.replace("cohort.", "cohort.x", 1)]) == 2
+    assert "there is no setting" in capsys.readouterr().err
 
 
 def test_flags_may_stand_anywhere_among_settings() -> None:

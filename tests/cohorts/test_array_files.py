@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from synthassay.cohorts.array_files import describe, note_parts, read_images
-from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec
+from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec, WindowSpec
+from synthassay.errors import UserError
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
 
@@ -41,6 +42,37 @@ def test_rows_are_pictures_or_volumes_by_their_shape(tmp_path, shape, channels, 
     np.savez(tmp_path / "a.npz", images=np.zeros(shape, np.uint8))
     spec = spec_of(images="images").model_copy(update={"channels": channels})
     assert [pixels.shape for pixels in read(tmp_path, spec)] == [(planes, channels, 8, 8)] * 2
+
+
+@pytest.mark.parametrize("first_axis", ["scans", "slices"])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
+def test_an_array_may_be_one_picture(tmp_path, shape, first_axis):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", image=picture, label=picture > 100)
+    spec = spec_of(images="image", first_axis=first_axis).model_copy(update={"channels": 3})
+    (source,) = describe(tmp_path, "a.npz", spec)
+    assert source.path == "a.npz"
+    (pixels,) = read_images(tmp_path, source, spec).pixels
+    assert np.array_equal(np.moveaxis(pixels, 0, 2), np.atleast_3d(picture) * np.ones(3, np.uint8))
+
+
+def test_three_slices_are_not_told_from_colours_first(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 8, 8), np.uint8))
+    with pytest.raises(Unreadable, match="three slices, or three colours first"):
+        read(tmp_path, spec_of(images="images"))
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 8, 8, 1), np.uint8))
+    assert [len(pixels) for pixels in read(tmp_path, spec_of(images="images"))] == [3, 3]
+
+
+def test_values_from_0_to_1_in_a_window_to_255_are_a_mistake(tmp_path, scans, prepare):
+    (tmp_path / "root").mkdir()
+    images = np.stack([scans.texture(n, shape=(8, 8)) for n in range(20)]).astype(np.float32)
+    np.savez(tmp_path / "root/a.npz", images=images / images.max())
+    spec = scans.images_spec(table=None, label=LabelSpec(source="none"), arrays=ArraySpec(images="images"))
+    with pytest.raises(UserError, match=r"0 to 1, are hardly a grey in the window from 0 to 255\.\nSet cohort\.window"):
+        prepare(spec, tmp_path / "root")
+    shown = spec.model_copy(update={"window": WindowSpec(mode="fixed", low=0, high=1)})
+    assert prepare(shown, tmp_path / "root").images.pixels.max() == 255
 
 
 @pytest.mark.parametrize(
@@ -94,9 +126,9 @@ def test_volumes_stay_volumes_on_request(tmp_path):
         ({"pictures": (2, 8, 8)}, {}, r"no array is called as arrays\.images says"),
         ({"images": (2, 8, 8)}, {"label": "labels"}, r"an array that the settings of arrays name is not there"),
         ({"images": (2, 8, 8), "labels": (3,)}, {"label": "labels"}, "has another length than they"),
-        ({"images": (2, 8)}, {}, "neither a grey image nor one of three colours"),
+        ({"images": (8, 8, 2)}, {}, "neither a grey image nor one of three colours"),
         ({"images": (2, 8, 8, 4)}, {}, "neither a grey image nor one of three colours"),
-        ({"images": ((1 << 20) + 1, 1, 1)}, {}, r"more than limits\.images"),
+        ({"images": ((1 << 20) + 1, 1, 5)}, {}, r"more than limits\.images"),
     ],
 )
 def test_files_that_are_not_what_the_settings_say_are_refused(tmp_path, arrays, rows, message):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from synthassay.cohorts.intensity import apply_policy, make_policy, quantise
+from synthassay.cohorts.intensity import apply_policy, check_range, make_policy, quantise
 from synthassay.cohorts.specs import DicomSpec, LabelSpec, NiftiSpec, WindowSpec
 from synthassay.errors import UserError
 
@@ -22,6 +22,19 @@ def test_window_ends_become_the_ends_of_the_integer_range():
 def test_values_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="NaN or infinite"):
         quantise(np.array([0.0, bad], np.float32), 0, 1, 8)
+
+
+@pytest.mark.parametrize(("lowest", "highest", "shown"), [
+    (0, 1, False), (0, 5, True), (-3000, 0, False), (250, 252, True), (252, 1e6, False), (-10, 1000, True),
+])  # fmt: skip
+def test_a_window_in_which_all_is_black_or_all_is_white_is_a_mistake(lowest, highest, shown):
+    policy = {"low": 0.0, "high": 255.0, "bits": 8}
+    if shown:
+        check_range(lowest, highest, policy)
+    else:
+        with pytest.raises(UserError, match=r"are hardly a grey in the window from 0 to 255"):
+            check_range(lowest, highest, policy)
+    check_range(min(lowest, 100), highest + 100, policy | {"bits": 16})
 
 
 def test_an_empty_window_is_refused():

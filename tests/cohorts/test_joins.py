@@ -24,7 +24,7 @@ def test_a_scan_is_found_by_each_of_its_identifiers(join_on, key):
     ("how", "key", "path"),
     [("name", "b.png", "a/b.png"), ("stem", "b", "a/b.png"), ("stem", "scan_1", "x/scan_1.nii.gz"),
      ("stem", "1.2.34", "1.2.34"), ("last 2", "Data-v1/a/b.png", "x/a/b.png"),
-     ("path", "a\\b.png", "a/b.png"), ("path", "./a/b.png", "a/b.png")],
+     ("path", "a\\b.png", "a/b.png"), ("path", "./a/b.png", "a/b.png"), ("path", "M\u00fc.png", "Mu\u0308.png")],
 )  # fmt: skip
 def test_files_match_by_path_name_or_stem(how, key, path):
     spec = TableSpec(path="t.csv", file="f", match_file=how, label="label")
@@ -70,6 +70,12 @@ def test_a_table_that_matches_nothing_says_what_would():
         join(scans, [{"file": "P1", "label": "1"}], spec, row_needed=True)
     with pytest.raises(UserError, match=r"Check cohort\.table\.join_on"):
         join(scans, [{"file": "else", "label": "1"}], spec, row_needed=True)
+
+
+def test_leading_zeros_that_a_spreadsheet_dropped_are_named():
+    spec = TableSpec(path="t.xlsx", join_on="patient", patient="id", label="y")
+    with pytest.raises(UserError, match="leading zeros, which spreadsheets drop: write 'id' as text"):
+        join([source("a.nii", patient="sub-007")], [{"patient": "7", "label": "1"}], spec, row_needed=True)
 
 
 @pytest.mark.parametrize(

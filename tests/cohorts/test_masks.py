@@ -34,6 +34,12 @@ def test_values_become_named_classes(spec, names, classes):
     assert classes_of(RAW, spec).dtype == np.uint8
 
 
+def test_values_of_a_scaled_file_are_those_that_were_meant():
+    scaled = np.array([[2.0000002, 0.99999994]], np.float32)
+    assert classes_of(scaled, MaskSpec(names=("a", "b"))).tolist() == [[2, 1]]
+    assert marked(scaled, (1,)).tolist() == [[False, True]]
+
+
 def test_marks_are_the_values_asked_for_or_all_above_0():
     assert marked(RAW, ()).tolist() == [[False, True, True], [True, True, True]]
     assert marked(RAW, (2, 4)).tolist() == [[False, False, True], [True, False, False]]
@@ -118,6 +124,22 @@ def test_masks_that_nobody_has_are_a_mistake(bids_tree, scans, prepare):
     label = LabelSpec(source="table", mask="elsewhere/{name}.nii.gz")
     with pytest.raises(UserError, match="none of 8 scans has a mask"):
         prepare(scans.bids_spec(table=table, label=label, masks=KEEP), bids_tree(8))
+
+
+@pytest.mark.parametrize("values", [(1, 2), (1, 200)])
+def test_class_numbers_of_16_bits_are_found_and_numbers_that_no_mask_has_are_a_mistake(
+    image_tree, scans, prepare, values
+):
+    root = image_tree(10)
+    for number in range(20):
+        mask = np.zeros((24, 30), np.uint16)
+        mask[5:15, 5:15], mask[15:20, 5:15] = values
+        Picture.fromarray(mask).save(root / f"png/{number:03d}_m.png")
+    label = LabelSpec(source="table", mask="{folder}/{name}_m.png")
+    images = prepare(scans.images_spec(label=label, masks=MaskSpec(keep=True, names=("a", "b"), values=values)), root)
+    assert np.unique(images.images.masks).tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match=r"no mask of 20 images has a value that counts \(77\)"):
+        prepare(scans.images_spec(label=label, masks=MaskSpec(keep=True, values=(77,))), root)
 
 
 def test_pictures_keep_the_masks_beside_them(image_tree, scans, prepare):

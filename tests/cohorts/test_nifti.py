@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -139,18 +140,55 @@ def test_how_many_voxels_became_background_is_told_and_the_window_does_not_see_n
         prepare(refusing.model_copy(update={"include": ("[1245].nii.gz",)}), root)
 
 
-def test_truncated_series_and_colour_volumes_are_refused(tmp_path, scans, read):
+def test_truncated_volumes_and_series_are_refused(tmp_path, scans, read):
     scans.volume(tmp_path / "cut.nii.gz", scans.texture(1, shape=(16, 16, 9)).astype(np.float32))
     (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "cut.nii.gz").read_bytes()[:800])
     scans.volume(tmp_path / "cut.nii", scans.texture(1, shape=(16, 16, 9)).astype(np.float32))
     (tmp_path / "cut.nii").write_bytes((tmp_path / "cut.nii").read_bytes()[:800])
     (tmp_path / "empty.nii").write_bytes(b"")
     scans.volume(tmp_path / "series.nii", np.ones((4, 4, 4, 2), np.float32))
-    scans.volume(tmp_path / "colour.nii", np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
     for name, reason in (("cut.nii.gz", "truncated"), ("cut.nii", "truncated"), ("empty.nii", "truncated"),
-                         ("series.nii", "series of volumes"), ("colour.nii", "real numbers")):  # fmt: skip
+                         ("series.nii", "series of volumes")):  # fmt: skip
         with pytest.raises(Unreadable, match=reason):
             read(name)
+
+
+def test_colours_are_slices_of_colours_and_neither_resampled_nor_masks(tmp_path, scans, read):
+    values = scans.texture(1, shape=(16, 16, 4, 3), top=256).astype(np.uint8)
+    scans.volume(tmp_path / "a.nii.gz", values.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0])
+    pixels = read("a.nii.gz", channels=3).pixels
+    assert np.array_equal(pixels, values.transpose(2, 3, 1, 0)[:, :, ::-1, ::-1])
+    assert read("a.nii.gz").pixels.shape == (4, 1, 16, 16)
+    for changes in ({"volume": VolumeSpec(spacing_mm=2.0)}, {"dimensions": 3}):
+        with pytest.raises(Unreadable, match="colours are"):
+            read("a.nii.gz", **changes)
+    with pytest.raises(Unreadable, match="it holds colours"):
+        read("a.nii.gz", mask="a.nii.gz")
+    scans.volume(tmp_path / "m.nii.gz", (values[..., 0] > 100).astype(np.uint8))
+    marked = [plane.mask_pixels for plane in read("a.nii.gz", mask="m.nii.gz", channels=3).planes]
+    assert marked == (values[..., 0] > 100).sum((0, 1)).tolist()
+
+
+def test_scans_of_several_kinds_are_told(tmp_path, scans):
+    names = [f"sub-{n}/anat/sub-{n}_{kind}.nii.gz" for n in range(3) for kind in ("T1w", "run-1_T2w", "run-2_T2w")]
+    names.append("sub-2/anat/sub-2_DoeJane.nii.gz")
+    sources = [describe(tmp_path, name, scans.bids_spec(label=LabelSpec(source="none")))[0] for name in names]
+    assert nifti.told(sources) == [
+        "The volumes are of several kinds by their names: T2w (6), T1w (3), others (1). "
+        "cohort.include=[*_T2w.nii.gz] reads one."
+    ]
+    assert nifti.told(sources[1:3]) == []
+    assert nifti.told([replace(source, path=f"{n}.nii") for n, source in enumerate(sources)]) == []
+
+
+def test_masks_among_the_scans_are_told(tmp_path, scans, prepare):
+    for number in range(10):
+        values = scans.texture(number, shape=(16, 18, 4)).astype(np.float32)
+        scans.volume(tmp_path / "root" / f"p{number}_t1.nii.gz", values)
+        scans.volume(tmp_path / "root" / f"p{number}_seg.nii.gz", (values > values.mean()).astype(np.uint8))
+    spec = scans.bids_spec(include=("*",), table=None, label=LabelSpec(source="none"))
+    notes = prepare(spec, tmp_path / "root").notes
+    assert any(note.startswith("10 of 20 files have hardly any different values. If they are") for note in notes)
 
 
 def test_a_single_slice_has_no_position(tmp_path, scans, read):
@@ -184,6 +222,19 @@ def test_a_bids_set_with_sessions(tmp_path, scans, prepare):
     assert len({record.study_id for record in cohort.records}) == 16
     assert {row.path for row in cohort.quarantined} == set()
     assert any("There is no participants.tsv" in note for note in cohort.notes)
+
+
+def test_the_age_at_a_session_goes_before_that_of_the_table_of_patients(tmp_path, scans, prepare):
+    root = tmp_path / "bids"
+    series(root, scans)
+    sessions = root / "sub-00" / "sub-00_sessions.tsv"
+    sessions.write_text(sessions.read_text().replace("ses-2\t30", "ses-2\tn/a").replace("ses-1\t30", "ses-1\t33"))
+    rows = [f"sub-{number:02d}\t25" for number in range(8)]
+    (root / "participants.tsv").write_text("\n".join(["participant_id\tage", *rows]))
+    table = TableSpec(path="participants.tsv", join_on="patient", patient="participant_id", age="age")
+    cohort = prepare(scans.bids_spec(label=LabelSpec(source="none"), table=table), root)
+    ages = [record.age for record in cohort.records]
+    assert (ages.count(25.0), ages.count(33.0), ages.count(31.0)) == (3, 3 + 6, 6)  # n/a, two patients, one
 
 
 @pytest.fixture

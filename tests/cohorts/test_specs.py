@@ -194,3 +194,10 @@ def test_sites_to_merge_are_pairs_or_a_mapping(pairs):
 def test_pictures_have_no_header_to_name_a_site():
     with pytest.raises(ValidationError, match="pictures have no header"):
         ImagesSpec(name="n", label=LabelSpec(source="none"), site_from="InstitutionName")
+
+
+def test_values_of_a_label_may_be_written_as_numbers(shipped):
+    spec = shipped("images", "cohort.label.names=[no,yes]", "cohort.label.values=[0,[1,2]]")
+    assert spec.label.values == ("0", ("1", "2"))
+    assert shipped("images", "++cohort.recode={sex: {1: M, 2: F}}").recode == {"sex": {"1": "M", "2": "F"}}
+    assert shipped("images", "cohort.table.sheet=1", "cohort.table.label=3").table.sheet == 1

@@ -1,5 +1,7 @@
 """Volumes become slices, or images of their own, by one set of rules whatever file they come from."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -84,6 +86,13 @@ def test_slices_are_resampled_to_the_spacing(spacing, count):
     assert got.planes[0].spacing_mm == pytest.approx((*wanted[1:], wanted[0]))
 
 
+def test_a_single_slice_is_not_cut_across():
+    flat = Volume(values=volume().values[:, :1], affine=np.eye(4))
+    with pytest.raises(Unreadable, match=r"along cohort\.slices\.axis"):
+        images_of(flat, spec(), "")
+    assert images_of(flat, spec(slices=SliceSpec(axis="coronal")), "").pixels.shape == (1, 1, 16, 16)
+
+
 def test_a_tilted_volume_is_left_or_straightened_and_says_so():
     turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(x=0.3), [0, 0, 0])
     kept = images_of(volume(turn), spec(), "")
@@ -127,5 +136,21 @@ def test_volumes_that_lie_askew_or_do_not_say_how_are_told():
     assert tilted.startswith("2 of 4 volumes are tilted by up to 17 degrees")
     assert unknown.startswith("1 of 4 volumes do not say how they lie")
     assert told(images("axial", "axial"), spec()) == []
+    disputed = [replace(image, plane=replace(image.plane, disputed=True)) for image in images("axial", "axial")]
+    assert told(disputed, spec()) == [
+        "2 of 2 volumes say with their sform and with their qform how they lie, and not the same; the sform was taken "
+        "(cohort.volume.affine)."
+    ]
     straightened = told(some[:3], spec(volume=VolumeSpec(oblique="resample")))
     assert straightened == []
+
+
+def test_pixels_that_are_not_square_are_told():
+    some = [replace(image, plane=replace(image.plane, spacing_mm=spacing))
+            for image, spacing in zip(images(*["axial"] * 3), [(1.0, 1.02, 5.0), (6.0, 1.0, 1.0), None], strict=True)
+            ]  # fmt: skip
+    assert told(some, spec()) == [
+        "The pixels of 1 of 3 scans are not square, with sides of up to 6 to 1, and are shown as if they were; "
+        "cohort.volume.spacing_mm resamples them."
+    ]
+    assert told(some, spec(dimensions=3)) == []

@@ -39,7 +39,9 @@ def test_one_text_a_row_from_the_column_asked_for(file):
     arrays = list_arrays(file)
     assert read_texts(file, arrays["labels"], 0) == ["0", "1", "0", "1", "2"]
     assert read_texts(file, arrays["labels"], 1) == ["9"] * 5
-    assert read_texts(file, arrays["names"], 0) == ["n0", "n1", "n2", "n3", "n4"]
+    with pytest.raises(Unreadable, match=r"several values for each image.*cohort\.arrays\.column"):
+        read_texts(file, arrays["labels"], None)
+    assert read_texts(file, arrays["names"], None) == ["n0", "n1", "n2", "n3", "n4"]
     with pytest.raises(Unreadable, match="not one value for each image"):
         read_texts(file, arrays["labels"], 2)
 

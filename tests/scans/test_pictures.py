@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from synthassay.scans.unreadable import Unreadable
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
 GREY = COLOUR[..., 0]
+WHITE = {262: 0}  # PhotometricInterpretation: white is zero
 
 
 def stored(image: Image.Image, kind: str = "PNG", **options) -> io.BytesIO:
@@ -34,6 +36,54 @@ def test_depths_are_brought_to_0_to_255_and_floats_stay(image, kind, expected, b
     (picture,) = read_pictures(stored(image, kind), LimitSpec())
     assert np.array_equal(picture.values, expected)
     assert (picture.values.dtype, picture.bits) == (np.float32, bits)
+
+
+RAMP = np.arange(30, dtype=np.uint16).reshape(5, 6) * 2000
+
+
+@pytest.mark.parametrize(("values", "tag", "expected"), [
+    (GREY, WHITE, GREY),  # Pillow inverts these when it writes them
+    (RAMP, WHITE, 255 - RAMP / 257), (RAMP, {}, RAMP / 257), (RAMP.astype(np.int32) - 7000, {}, RAMP - 7000.0),
+])  # fmt: skip
+def test_tiffs_whose_zero_is_white_are_inverted(values, tag, expected):
+    image = Image.fromarray(values)
+    (picture,) = read_pictures(stored(image, "TIFF", tiffinfo=tag), LimitSpec())
+    assert np.allclose(picture.values, expected, rtol=1e-6)
+
+
+def test_unsigned_values_do_not_overflow():
+    content = stored(Image.fromarray(RAMP.astype(np.int32) * 60_000), "TIFF").getvalue()  # up to 3.5 * 10 ** 9
+    signed, unsigned = (struct.pack("<HHIH", 339, 3, 1, kind) for kind in (2, 1))  # SampleFormat
+    assert signed in content
+    (picture,) = read_pictures(io.BytesIO(content.replace(signed, unsigned)), LimitSpec())
+    assert np.allclose(picture.values, RAMP * 60_000.0)
+
+
+def test_floats_whose_zero_is_white_are_refused():
+    with pytest.raises(Unreadable, match="which of its 32-bit values would be black"):
+        read_pictures(stored(Image.fromarray(GREY.astype(np.float32)), "TIFF", tiffinfo=WHITE), LimitSpec())
+
+
+def palette(*colours):
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette(np.array(colours, np.uint8).ravel().tolist())
+    return image
+
+
+@pytest.mark.parametrize(("image", "expected"), [
+    (Image.fromarray(np.array([[0, 1, 2]], np.uint16)), [[0, 1, 2]]),
+    (palette((0, 0, 0), (128, 0, 0), (0, 128, 0)), [[0, 1, 2]]),
+    (palette((255, 255, 255), (0, 0, 0), (7, 7, 7)), [[255, 0, 7]]),  # greys that were packed
+])  # fmt: skip
+def test_masks_keep_the_numbers_of_their_classes(image, expected):
+    (picture,) = read_pictures(stored(image), LimitSpec(), masks=True)
+    values = picture.values if picture.values.ndim == 2 else picture.values.max(axis=2)
+    assert values.tolist() == expected
+
+
+def test_a_coloured_mask_whose_background_is_not_known_is_refused():
+    with pytest.raises(Unreadable, match="background first"):
+        read_pictures(stored(palette((9, 0, 0), (128, 0, 0), (0, 128, 0))), LimitSpec(), masks=True)
 
 
 @pytest.mark.parametrize(("limits", "found"), [({"voxels": 89}, "90 values"), ({"frames": 2}, "3")])

@@ -25,6 +25,41 @@ def test_every_kind_gives_the_same_text_with_blanks_in_names_folded(tmp_path, na
     assert frame.to_numpy().tolist() == FRAME.to_numpy().tolist()
 
 
+@pytest.mark.parametrize(("name", "text", "encoding"), [
+    ("t.csv", "path;label;age\r\na.png;1;63,5\r\n", "utf-8-sig"),
+    ("t.csv", "path\tlabel\tage\na.png\t1\t63,5\n", "utf-8"),
+    ("t.txt", "path\tlabel\tage\r\na.png\t1\t63,5\r\n", "utf-16"),
+    ("t.tsv", 'path,label,age\na.png,1,"63,5"\n', "utf-8"),
+    ("t.csv", '\n,,\npath,label,age\n,,\na.png,1,"63,5"\n', "utf-8"),
+])  # fmt: skip
+def test_what_spreadsheets_write_in_other_countries_is_the_same_table(tmp_path, name, text, encoding):
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert read_frame(tmp_path / name, 0, LIMIT).to_dict("records") == [{"path": "a.png", "label": "1", "age": "63,5"}]
+
+
+@pytest.mark.parametrize("text", ["path,label\na.png,1,\nb.png,0,\n", "path,label\na.png,1\nb.png,0,x\n",
+                                  'path,label\n"a.png,1\nb.png,0\n'])  # fmt: skip
+def test_rows_that_do_not_fit_their_header_are_refused_and_never_moved_under_another(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match="a row has more cells than the header, or a quotation mark is not closed"):
+        read_frame(tmp_path / "t.csv", 0, LIMIT)
+
+
+def test_columns_of_one_name_are_numbered_so_that_none_is_taken_unasked(tmp_path):
+    frame = pd.DataFrame([["path", "score", " score"], ["a.png", 1, 2.5]])
+    frame.to_csv(tmp_path / "t.csv", header=False, index=False)
+    frame.to_excel(tmp_path / "t.xlsx", header=False, index=False)
+    for name in ("t.csv", "t.xlsx"):
+        assert read_frame(tmp_path / name, 0, LIMIT).to_dict("records") == [
+            {"path": "a.png", "score (1)": "1", "score (2)": "2.5"}
+        ]
+
+
+def test_a_column_that_pandas_kept_as_the_index_is_a_column(tmp_path):
+    FRAME.set_index("004 code").to_parquet(tmp_path / "t.parquet")
+    assert read_frame(tmp_path / "t.parquet", 0, LIMIT)["004 code"].tolist() == ["004", "1"]
+
+
 def test_lines_of_name_and_value_are_a_table_of_one_row(tmp_path):
     (tmp_path / "Info.cfg").write_text("ED: 1\nGroup: DCM\n\n# a note\nHeight: 184.0\n")
     assert read_frame(tmp_path / "Info.cfg", 0, LIMIT).to_dict("records") == [

@@ -24,7 +24,7 @@ def test_markup_is_kept_as_text_for_the_report_to_escape():
 @pytest.mark.parametrize(
     ("text", "years"), [("045Y", 45.0), ("006M", 0.5), ("026W", 0.5), ("000Y", None), ("3.5", 3.0), ("023M", 1.9),
                         ("44.97", 44.0), ("x", None), (None, None), ("131Y", None), ("095Y", 90.0),
-                        ("90+", 90.0), (">89", 90.0), ("89+", 90.0), ("100D", 0.3), ("45+", None)],
+                        ("90+", 90.0), (">89", 90.0), ("89+", 90.0), ("100D", 0.3), ("45+", None), ("63,5", 63.0)],
 )  # fmt: skip
 def test_age_strings(text, years):
     assert age_of(text) == years

@@ -85,7 +85,7 @@ def prepared(out, kind, images):
 
 @pytest.mark.parametrize(("format", "kind", "dtype", "channels"), [
     ("dicom", DicomSpec, np.uint8, 1), ("dicom", DicomSpec, np.uint16, 1), ("dicom", DicomSpec, np.uint8, 3),
-    ("nifti", NiftiSpec, np.uint8, 1), ("nifti", NiftiSpec, np.uint16, 1),
+    ("nifti", NiftiSpec, np.uint8, 1), ("nifti", NiftiSpec, np.uint16, 1), ("nifti", NiftiSpec, np.uint8, 3),
 ])  # fmt: skip
 def test_what_prepare_reads_back_is_equal(tmp_path, format, kind, dtype, channels):
     images = image_set("edm", "generator", dtype, channels, seeds=np.arange(N))
@@ -221,8 +221,9 @@ def test_sets_that_others_made_have_no_spacing(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["dicom", "nifti"])
-def test_volumes_come_back_with_voxels_and_spacing(tmp_path, format):
-    images = image_set("edm", "generator", depth=(4,))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_volumes_come_back_with_voxels_and_spacing(tmp_path, format, dtype):
+    images = image_set("edm", "generator", dtype, depth=(4,))
     run = finished_run(tmp_path, images, depth=(4,), **SOURCE)
     folder = export(order(run, format=format), SilentProgress()).parent / "images"
     first = sorted(path for path in folder.iterdir() if path.name.startswith("000001") and path.suffix != ".json")

@@ -1,6 +1,7 @@
 """The Hydra application: settings → specs → stages."""
 
 import os
+import re
 import sys
 
 import hydra
@@ -16,6 +17,8 @@ from pydantic import ValidationError
 from synthassay.cli.explain import explain_config_error, explain_validation_error
 from synthassay.errors import UserError
 
+# Settings whose names the user chooses; elsewhere a new name is a misspelt one.
+MAPPINGS = re.compile(r"cohort\.(recode|keep|arrays\.rows|arrays\.attributes|table\.also)[.=]")
 CONFIG_PATH = "pkg://synthassay.conf"
 
 
@@ -40,20 +43,15 @@ def run_app(command: str, arguments: list[str]) -> int:
             return None
 
     saved = sys.argv
-    sys.argv = [f"synthassay {command}", *flags_first(arguments)]
+    sys.argv = [f"synthassay {command}", *map(with_new_names, flags_first(arguments))]
     try:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
         raise _own_cause(error) or UserError(str(error)) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
-    except OSError as error:
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         if begun:
             raise
-        raise UserError(
-            f"cannot begin: {error.strerror} ({error.filename}).\n"
-            "Choose a folder that you may write to with store.root=DIR."
-        ) from error
+        raise _cannot_begin(error) from error
     finally:
         sys.argv = saved
         GlobalHydra.instance().clear()
@@ -62,10 +60,25 @@ def run_app(command: str, arguments: list[str]) -> int:
     return 0
 
 
+def _cannot_begin(error: Exception) -> UserError:
+    """Why there are no settings to begin with."""
+    if isinstance(error, OSError):
+        return UserError(f"cannot begin: {error.strerror} ({error.filename}).\n"
+                         "Choose a folder that you may write to with store.root=DIR.")  # fmt: skip
+    if isinstance(error, yaml.YAMLError):
+        return UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}")
+    return UserError(f"the settings do not fit together: {explain_config_error(error)}")
+
+
 def flags_first(arguments: list[str]) -> list[str]:
     """Hydra's flags before the settings: its parser takes no setting after a flag that follows a setting."""
     settings = [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
     return [a for a in arguments if a not in settings] + settings
+
+
+def with_new_names(argument: str) -> str:
+    """A setting of a mapping as Hydra takes it where it brings a name of its own: with ``++``."""
+    return f"++{argument}" if MAPPINGS.match(argument) else argument
 
 
 def _own_cause(error: BaseException) -> UserError | None:

@@ -33,8 +33,11 @@ def explain_config_error(error: Exception) -> str:
         return _explain_missing(error)
     for part in (error, error.__cause__, error.__context__):
         if isinstance(part, OverrideParseException):
-            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE.\n"
-            return text + "`synthassay run --help` shows examples."
+            name, equals, _ = str(part.override).partition("=")
+            text = f"{part.override!r} cannot be read as a setting; write NAME=VALUE"
+            if equals:
+                text += f", and a value with signs such as {{ or ( in two pairs of quotes: '{name}=\"VALUE\"'"
+            return text + ".\n`synthassay run --help` shows examples."
     text = " ".join(str(error).split())
     for pattern in UNKNOWN_SETTING:
         found = re.search(pattern, text)

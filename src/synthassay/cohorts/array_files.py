@@ -1,4 +1,4 @@
-"""Images in NPZ and HDF5 files: each row of an array a scan, or the rows together the slices of one."""
+"""Images in NPZ and HDF5 files: each row of an array a scan, the rows together the slices of one, or one picture."""
 
 import hashlib
 from collections import Counter
@@ -15,7 +15,15 @@ from synthassay.cohorts.planes import finish
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
 from synthassay.cohorts.volumes import images_of
-from synthassay.scans.array_rows import check_rows, image_arrays, is_volume, row_path, texts_of
+from synthassay.scans.array_rows import (
+    check_rows,
+    image_arrays,
+    is_picture,
+    is_volume,
+    refuse_colours_first,
+    row_path,
+    texts_of,
+)
 from synthassay.scans.arrays import ArrayInfo, list_arrays, read_attributes, read_row
 from synthassay.scans.limits import check_frames
 from synthassay.scans.orientation import unstack
@@ -30,7 +38,7 @@ def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
     common = _attributes(root / path, spec.arrays)
     found: list[Source] = []
     for info in images:
-        if spec.arrays.first_axis == "slices":
+        if spec.arrays.first_axis == "slices" or is_picture(info.shape):
             name = f"{path}/{info.name}" if len(images) > 1 else path
             found.append(_source(name, path, info, None, common, spec))
             continue
@@ -59,13 +67,18 @@ def _attributes(path: Path, spec: ArraySpec) -> dict[str, str]:
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """The picture or volume of one row, or all rows as slices. Raises :class:`Unreadable`."""
+    """The picture or volume of one row, all rows as slices, or the picture that the array is.
+
+    Raises :class:`Unreadable`.
+    """
     stored = _stored(root / source.on_disk, source, spec)
     sha256 = hashlib.sha256(np.ascontiguousarray(stored).tobytes()).hexdigest()
     values = _values(stored)
-    volume = source.row is None or is_volume(values.shape)
+    volume = is_volume(values.shape)
     if spec.dimensions == 3:
         return _whole(values, volume, spec, sha256)
+    if source.row is not None:
+        refuse_colours_first(values.shape)
     images = list(values) if volume else [values]
     last = len(images) - 1
     planes = [

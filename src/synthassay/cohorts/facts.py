@@ -19,12 +19,12 @@ Recode = Mapping[Any, Mapping[str, str]]  # by the name of a fact
 def attach(source: Source, facts: Mapping[str, str], recode: Recode) -> Source:
     """``source`` with ``facts``: what they say goes before what is known already, and blanks say nothing.
 
-    A label may be blank: that is what the source says.
+    A label may be blank: that is what the source says. An age at the time of the scan stays.
     """
     said = {name: recode.get(name, {}).get(text, text) for name, text in facts.items()}
     patient = said.get("patient") or source.patient
     study = said.get("study") or (patient if source.study == source.patient else source.study)
-    age = age_of(said.get("age"))
+    age = age_of(said.get("age")) if source.age_then is None else source.age_then
     return replace(
         source, patient=patient, study=study, series=said.get("series") or source.series,
         label=said.get("label", source.label), site=clean(said.get("site")) or source.site,

@@ -10,6 +10,7 @@ from synthassay.cohorts.specs import CohortSpec, DicomSpec, NiftiSpec
 from synthassay.errors import UserError
 
 MAX_VALUES = 1 << 24  # percentiles are taken from at most this many evenly spaced pixels (64 MiB)
+FEWEST_LEVELS = 4  # stored integers at either end of a window; images that have no others show nothing
 TAKEN_FROM = {"percentiles": "generator-train", "scan": "each scan", "fixed": "settings", "header": "each header"}
 DICOM_UNITS = {
     "stored": "as stored, MONOCHROME1 inverted, colour 0..255",
@@ -70,6 +71,17 @@ def _thinned(blocks: Iterable[NDArray[np.float32]], every: int) -> NDArray[np.fl
         taken.append(flat[(-offset) % every :: every].copy())
         offset += len(flat)
     return np.concatenate(taken)
+
+
+def check_range(lowest: float, highest: float, policy: Mapping[str, Any]) -> None:
+    """Raises :class:`UserError` where all source values, from ``lowest`` to ``highest``, are one end of the window."""
+    low, high = policy["low"], policy["high"]
+    end = FEWEST_LEVELS * (high - low) / (2 ** policy["bits"] - 1)
+    if highest <= low + end or lowest >= high - end:
+        raise UserError(
+            f"all values of the images, {lowest:.6g} to {highest:.6g}, are hardly a grey in the window from {low:g} to "
+            f"{high:g}.\nSet cohort.window.mode=percentiles, or cohort.window.low and high to what the images hold."
+        )
 
 
 def apply_policy(images: NDArray[Any], policy: Mapping[str, Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Tables joined to scans: who has a row, what several rows say together, and what is left over on either side."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def _file_key(path: str, how: str) -> str:
 
 
 def _row_key(text: str, join_on: JoinOn, spec: TableSpec) -> str:
+    text = unicodedata.normalize("NFC", text)  # some systems write an accent as a sign of its own
     if join_on == "file":
         return _file_key(text, spec.match_file)
     return text.removeprefix("sub-") if join_on == "patient" else text
@@ -190,5 +192,9 @@ def _nothing_matches(sources: Iterable[Source], rows: Sequence[Row], spec: Table
             where = f"cohort.{name}"
             lines.append(f"It would match with {where}.join_on={join_on} {where}.{join_on}={column}{extra}.")
             return "\n".join(lines)
+    bare = {_row_key(row[spec.join_on], spec.join_on, spec).lstrip("0") for row in rows} - {""}
+    if any(_source_key(source, spec.join_on, spec).lstrip("0") in bare for source in scans):
+        lines.append(f"It would match but for leading zeros, which spreadsheets drop: write {column!r} as text.")
+        return "\n".join(lines)
     lines.append(f"Check cohort.{name}.join_on (file, series, study or patient) and the column named for it.")
     return "\n".join(lines)

@@ -20,15 +20,15 @@ def mask_path(pattern: str, path: str, name: str, subject: str = "", session: st
 
 
 def marked(mask: NDArray[Any], values: Sequence[int]) -> NDArray[np.bool_]:
-    """Where a mask has one of ``values``; above 0 without any."""
-    return np.isin(mask, list(values)) if values else mask > 0
+    """Where a mask has one of ``values``, rounded as scaled files need it; above 0 without any."""
+    return np.isin(np.rint(mask), list(values)) if values else mask > 0
 
 
 def classes_of(mask: NDArray[Any], spec: MaskSpec) -> NDArray[np.uint8]:
     """The class index at each place of a mask."""
     if not spec.class_values:
         return (mask > 0).astype(np.uint8)
-    classes = np.zeros(mask.shape, np.uint8)
+    classes, whole = np.zeros(mask.shape, np.uint8), np.rint(mask)  # scaled files hold 2.0000002
     for number, value in enumerate(spec.class_values, 1):
-        classes[mask == value] = number
+        classes[whole == value] = number
     return classes

@@ -1,17 +1,19 @@
 """NIfTI cohorts: who and what a volume is of by its path and the files around it, and its images."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.places import site_keyword
+from synthassay.cohorts.planes import has_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, NiftiSpec
 from synthassay.cohorts.volumes import images_of
 from synthassay.scans.descriptions import sidecar_findings
 from synthassay.scans.devices import device_of, sidecar_device
-from synthassay.scans.nifti.bids import BidsFolder, entity
+from synthassay.scans.nifti.bids import BidsFolder, entity, suffix_in
 from synthassay.scans.nifti.decathlon import DecathlonFolder
 from synthassay.scans.nifti.identity import header_findings
 from synthassay.scans.nifti.masks import read_mask
@@ -19,6 +21,24 @@ from synthassay.scans.nifti.volume import image_path, open_file, read_volume, su
 from synthassay.scans.orientation import upright
 from synthassay.scans.text import age_of, clean, date_of
 from synthassay.scans.unreadable import Unreadable
+
+
+def told(sources: Sequence[Source]) -> list[str]:
+    """A sentence about the kinds of scans, where BIDS names say that there are several.
+
+    A kind that only one patient has is not named: what it says may be about that patient.
+    """
+    patients: dict[str, set[str]] = {}
+    kinds = [suffix_in(source.path) or "" for source in sources]
+    for source, kind in zip(sources, kinds, strict=True):
+        patients.setdefault(kind, set()).add(source.patient)
+    counts = Counter(kind if len(patients[kind]) > 1 else "" for kind in kinds).most_common()
+    named = [f"{kind or 'others'} ({count:,})" for kind, count in counts]
+    if len(named) < 2:
+        return []
+    first = next(kind for kind, _ in counts if kind)
+    return [f"The volumes are of several kinds by their names: {', '.join(named)}. "
+            f"cohort.include=[*_{first}.nii.gz] reads one."]  # fmt: skip
 
 
 class NiftiFolder:
@@ -45,11 +65,11 @@ class NiftiFolder:
         patient = subject or case or path
         mask = self._mask(path, suffix, subject or "", session or "")
         facts, row = self._bids.facts(path), {**self._bids.session_row(path), **self._bids.scan_row(path)}
-        scanner, scanned = sidecar_device(facts), date_of(row.get("acq_time"))
+        scanner, scanned, then = sidecar_device(facts), date_of(row.get("acq_time")), age_of(row.get("age"))
         modality = self._decathlon.modality(path, suffix, self._spec.volume.index) if case else None
         source = Source(
             path=path, patient=patient, study=f"{patient}/{session}" if session else patient, series=path, mask=mask,
-            site=clean(facts.get(site_keyword(self._spec) or "")), view=clean(modality), age=age_of(row.get("age")),
+            site=clean(facts.get(site_keyword(self._spec) or "")), view=clean(modality), age=then, age_then=then,
             device=device_of(scanner, self._spec.device_from), scanner=scanner,
             day=scanned.toordinal() if scanned else None, carried=sidecar_findings(facts),
         )  # fmt: skip
@@ -79,5 +99,8 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         mask = open_file(root / source.mask, spec.limits)
         volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine, nan))
     images = images_of(volume, spec, file.sha256())
-    planes = tuple(replace(plane, filled=volume.filled) for plane in images.planes)
+    few = has_few_values(volume.values)
+    planes = tuple(
+        replace(plane, filled=volume.filled, disputed=volume.disputed, few_values=few) for plane in images.planes
+    )
     return replace(images, planes=planes, carried=images.carried | header_findings(file.content))

@@ -42,7 +42,7 @@ def _window(spec: CohortSpec) -> str:
 
 
 def _units(images: ImageSet, spec: CohortSpec) -> str:
-    """Patients who are dark throughout under a window that all share: their scans are in other units."""
+    """Patients who are dark throughout under a window that all share: their scans are in other units, or all are."""
     if spec.window.mode in ("scan", "header") or not len(images):
         return ""
     brightest: dict[str, int] = {}
@@ -51,6 +51,9 @@ def _units(images: ImageSet, spec: CohortSpec) -> str:
     dark = sum(value < DARK * images.pixel_max for value in brightest.values())
     if dark < MANY_DARK * len(brightest):
         return ""
+    if dark == len(brightest):
+        return ("No image has a pixel brighter than an eighth of the stored range: the files do not fill the window, "
+                "as 12 bits do not fill 16. cohort.window.mode=percentiles fits it to generator-train.")  # fmt: skip
     return (f"{dark:,} of {len(brightest):,} patients have no pixel brighter than an eighth of the stored range: their "
             "scans may be in other units than the rest. cohort.window.mode=scan gives each scan its own "
             "window.")  # fmt: skip

@@ -3,13 +3,14 @@
 import hashlib
 import io
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts.masks import mask_path
-from synthassay.cohorts.planes import finish
+from synthassay.cohorts.planes import finish, has_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.scans.limits import LimitSpec
@@ -47,13 +48,15 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         RawPlane(values=picture.values, frame=index, mask=mask)
         for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True))
     ]
-    return finish(planes, spec, hashlib.sha256(content).hexdigest())
+    images = finish(planes, spec, hashlib.sha256(content).hexdigest())
+    few = all(has_few_values(picture.values) for picture in pictures)
+    return replace(images, planes=tuple(replace(plane, few_values=few) for plane in images.planes))
 
 
 def _masks(path: Path, pictures: Sequence[Picture], limits: LimitSpec) -> Sequence[NDArray[np.float32]]:
     try:
         masks = [page.values if page.values.ndim == 2 else page.values.max(axis=2)
-                 for page in read_pictures(path, limits)]  # fmt: skip
+                 for page in read_pictures(path, limits, masks=True)]  # fmt: skip
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
     if [mask.shape for mask in masks] != [picture.values.shape[:2] for picture in pictures]:

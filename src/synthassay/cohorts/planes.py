@@ -19,6 +19,8 @@ from synthassay.scans.planes import FloatArray, RawPlane
 from synthassay.scans.unreadable import Unreadable
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+LOOKED_AT = 1 << 16  # about so many values of a file, to count different ones
+VALUES_OF_A_MASK = 16
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow's conversion to grey
 
 
@@ -42,6 +44,12 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
         described.append(_described(plane, foreground, resized, masks[-1] if masks else None, spec))
     return FileImages(pixels=np.stack(pixels), planes=tuple(described), sha256=sha256,
                       masks=np.stack(masks) if masks else None, carried=_burned_in(planes, spec))  # fmt: skip
+
+
+def has_few_values(values: NDArray[Any]) -> bool:
+    """Whether an image or volume has hardly any different values, as a mask has."""
+    step = max(1, round((values.size / LOOKED_AT) ** (1 / values.ndim)))  # along each axis, so that nothing is copied
+    return len(np.unique(values[(slice(None, None, step),) * values.ndim])) <= VALUES_OF_A_MASK
 
 
 def _kept_mask(mask: FloatArray | None, spec: CohortSpec) -> NDArray[np.uint8]:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts import volumes
-from synthassay.cohorts.carried import header_tables, with_findings
+from synthassay.cohorts.carried import header_tables, nothing_carried, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.duplicates.find import find_doubles
 from synthassay.cohorts.duplicates.pairs import Doubles
 from synthassay.cohorts.duplicates.resolve import refuse_leaks, refused_files, resolve
 from synthassay.cohorts.duplicates.tell import table_of, told, write_pairs
 from synthassay.cohorts.files import source_fingerprint
-from synthassay.cohorts.intensity import DTYPES, make_policy, quantise
+from synthassay.cohorts.intensity import DTYPES, check_range, make_policy, quantise
 from synthassay.cohorts.journal import PixelMaps
 from synthassay.cohorts.labels import Classes, labels_of
 from synthassay.cohorts.notes import limits_of
@@ -30,7 +30,7 @@ from synthassay.cohorts.splits import SplitPlan, assign_splits
 from synthassay.cohorts.survey import Survey, nothing_left, survey, whereabouts
 from synthassay.cohorts.tables import without_absent_participants
 from synthassay.errors import UserError
-from synthassay.records import MISSING, Cohort, ImageSet, Progress, Quarantined, ScanRecord
+from synthassay.records import MISSING, UNKNOWN_MASK, Cohort, ImageSet, Progress, Quarantined, ScanRecord
 from synthassay.scans.burned_in import check_installed
 from synthassay.scans.pool import worker_count
 from synthassay.scans.text import age_band
@@ -80,14 +80,16 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
-    found.tables += header_tables(with_findings(found.carried, read))
+    about_people = header_tables(with_findings(found.carried, read))
+    found.tables += about_people
+    found.notes += [] if about_people else [nothing_carried(found.carried, spec.kind)]
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
     doubles = find_doubles(images, maps, worker_count(resources), progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
-    masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir) if spec.masks.keep else None
+    masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir, spec) if spec.masks.keep else None
     pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
@@ -166,7 +168,10 @@ def _without_left_out(images: Sequence[Image], plan: SplitPlan, found: Survey) -
 def _pixels(
     chosen: _Chosen, spec: CohortSpec, maps: PixelMaps, path: Path, progress: Progress
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``."""
+    """The policy, and the stored pixels ``[n, c, (d,) h, w]`` as a read-only memory map of ``path``.
+
+    Raises :class:`UserError` where the window shows nothing of them.
+    """
     train = chosen.splits == "generator-train"
     shape = (len(chosen.images), *maps.shape)
 
@@ -176,21 +181,29 @@ def _pixels(
 
     policy = make_policy(spec, train_blocks(), int(train.sum()) * int(np.prod(shape[1:])))
     progress.start("write pixels", len(chosen.images))
+    ends: list[float] = []
 
     def stored() -> Iterator[NDArray[Any]]:
         for _, block in maps.blocks(chosen.images):
+            ends.extend((float(block.min()), float(block.max())))
             yield quantise(block, policy["low"], policy["high"], spec.bits)
             progress.advance(len(block))
 
     pixels = _mapped(path, np.dtype(DTYPES[spec.bits]), shape, stored())
     progress.finish()
+    check_range(min(ends), max(ends), policy)
     return policy, pixels
 
 
-def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path) -> NDArray[np.uint8]:
-    """The masks ``[n, (d,) h, w]`` as a read-only memory map."""
+def _masks(chosen: _Chosen, maps: PixelMaps, workdir: Path, spec: CohortSpec) -> NDArray[np.uint8]:
+    """The masks ``[n, (d,) h, w]`` as a read-only memory map. Raises :class:`UserError` where none marks anything."""
     blocks = (block for _, block in maps.blocks(chosen.images))
-    return _mapped(workdir / "masks.npy", np.dtype(np.uint8), (len(chosen.images), *maps.shape), blocks)
+    masks = _mapped(workdir / "masks.npy", np.dtype(np.uint8), (len(chosen.images), *maps.shape), blocks)
+    if not any(((mask > 0) & (mask != UNKNOWN_MASK)).any() for mask in masks):
+        values = ", ".join(map(str, spec.masks.class_values)) or "above 0"
+        raise UserError(f"no mask of {len(masks):,} images has a value that counts ({values}).\nSay in "
+                        "cohort.masks.values what stands for each class in the files of the masks.")  # fmt: skip
+    return masks
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], blocks: Iterator[NDArray[Any]]) -> NDArray[Any]:

@@ -31,6 +31,7 @@ class Source:
     view: str | None = None
     sex: str | None = None
     age: float | None = None
+    age_then: float | None = None  # of BIDS's sessions.tsv, which is closer to the scan than a table of patients
     day: int | None = None  # acquisition date as a proleptic ordinal
     label: str | None = None  # as written in the source
     mask: str | None = None  # path of its mask, relative to the root
@@ -73,6 +74,8 @@ class Plane:
     source_rows: int | None = None
     source_columns: int | None = None
     filled: int = 0  # voxels of its file that are no numbers, and were taken for background
+    disputed: bool = False  # the file says twice how its voxels lie, and not the same
+    few_values: bool = False  # the file has hardly any different values, as masks have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -372,12 +372,11 @@ class NiftiSpec(CohortSpec):
     device_from: tuple[DevicePart, ...] = DEVICE
     include: tuple[str, ...] = ("*.nii", "*.nii.gz", "*.hdr")
 
-    @field_validator("channels")
-    @classmethod
-    def _grey(cls, channels: int) -> int:
-        if channels != 1:
-            raise ValueError("NIfTI volumes are grey: channels must be 1")
-        return channels
+    @model_validator(mode="after")
+    def _whole_volumes_are_grey(self) -> Self:
+        if self.channels != 1 and self.dimensions == 3:
+            raise ValueError("whole volumes are grey: channels must be 1 with dimensions=3")
+        return self
 
 
 class ArraySpec(Spec):
@@ -385,15 +384,16 @@ class ArraySpec(Spec):
 
     ``images`` names the arrays of images, with ``*`` for what differs between them. ``first_axis`` says what their
     rows are: ``scans``, each of its own, ``[h, w]``, ``[h, w, 3]`` or a volume ``[d, h, w]``; or ``slices`` of one
-    scan. ``rows`` names arrays with a fact for each row (``*`` stands for the same text as in ``images``), of which
-    ``column`` is read where they have several; ``attributes`` names attributes of an HDF5 file with a fact about all.
+    scan. An array ``[h, w]`` or ``[h, w, 3]`` is one image. ``rows`` names arrays with a fact for each row (``*``
+    stands for the same text as in ``images``), of which ``column`` must be chosen where they have several;
+    ``attributes`` names attributes of an HDF5 file with a fact about all.
     """
 
     kind: Literal["arrays"] = "arrays"
     images: str = Field(default="*_images", min_length=1)
     first_axis: Literal["scans", "slices"] = "scans"
     rows: dict[Fact, str] = Field(default_factory=dict)
-    column: int = Field(default=0, ge=0)
+    column: int | None = Field(default=None, ge=0)
     attributes: dict[Fact, str] = Field(default_factory=dict)
 
 

@@ -86,7 +86,7 @@ def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progres
     found.refused += [*unmatched, *unwanted]
     _harmonise(found, spec)
     _check_masks(found, spec)
-    found.notes += array_files.note_parts(found.sources)
+    found.notes += array_files.note_parts(found.sources) if spec.kind != "nifti" else nifti.told(found.sources)
     _note_patients(found, spec)
     _tell_series(found, spec)
     classes, found.sources, unlabelled = find_classes(found.sources, spec)

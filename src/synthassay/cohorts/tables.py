@@ -99,8 +99,9 @@ def _wanted(
         missing = [part for part in _columns_of(where, frame) if part not in frame.columns]
         if missing:
             kind = "label column" if column == "label" else f"{column} column"
+            absent = "" if column in ("label", spec.join_on) else ", or to null where it says nothing of the kind"
             raise UserError(f"the table {file} has no {kind} {missing[0]!r}.\n{_shown_columns(frame)}\n"
-                            f"Set cohort.{setting}.{column} to one of them.")  # fmt: skip
+                            f"Set cohort.{setting}.{column} to one of them{absent}.")  # fmt: skip
     return wanted
 
 

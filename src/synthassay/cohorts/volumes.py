@@ -1,7 +1,7 @@
 """From the volume of one file, of whatever format, to the images of a cohort: its slices, or the volume itself."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from synthassay.scans.planes import RawPlane
 from synthassay.scans.resampling import boxed, centre_of, regrid
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import Volume
+
+SQUARE = 1.05  # longer by shorter side of a pixel that counts as square
 
 
 def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
@@ -35,6 +37,9 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
     if spec.dimensions == 3:
         return _whole(volume, spec, orientation, sha256)
     values, mask = stack(volume.values, axis), None if volume.mask is None else stack(volume.mask, axis)
+    if min(values.shape[1:3]) < 2:
+        reason = "one pixel high or wide along cohort.slices.axis; slice it along another"
+        raise Unreadable("dim", "x".join(map(str, volume.values.shape)), reason)
     count = len(values)
     planes = [
         RawPlane(
@@ -49,28 +54,51 @@ def images_of(volume: Volume, spec: CohortSpec, sha256: str) -> FileImages:
 
 
 def told(images: Sequence[Image], spec: CohortSpec) -> list[str]:
-    """Sentences about volumes that lie askew, do not say how they lie, or have voxels that are no numbers."""
-    lying = {image.source.path: image.plane.orientation for image in images}
-    tilted = [int(match[1]) for text in lying.values() if (match := re.search(r"oblique by (\d+)", text or ""))]
+    """Sentences about volumes that lie askew, do not say how they lie, or may not be what they are taken for."""
+    planes = {image.source.path: image.plane for image in images}  # one of each file
+    everything = f"of {len(planes):,} volumes"
+    lying = [plane.orientation for plane in planes.values()]
+    tilted = [int(match[1]) for text in lying if (match := re.search(r"oblique by (\d+)", text or ""))]
     notes = []
     if tilted and spec.volume.oblique == "keep":
-        notes.append(f"{len(tilted):,} of {len(lying):,} volumes are tilted by up to {max(tilted)} degrees against the "
-                     "patient's axes and were left so (cohort.volume.oblique).")  # fmt: skip
-    unknown = sum(text is None for text in lying.values()) if spec.kind == "nifti" else 0
+        notes.append(f"{len(tilted):,} {everything} are tilted by up to {max(tilted)} degrees against the patient's "
+                     "axes and were left so (cohort.volume.oblique).")  # fmt: skip
+    unknown = lying.count(None) if spec.kind == "nifti" else 0
     if unknown:
-        notes.append(f"{unknown:,} of {len(lying):,} volumes do not say how they lie (neither qform nor sform, or "
-                     "Analyze files): their left and right may be swapped.")  # fmt: skip
-    filled = [count for count in {image.source.path: image.plane.filled for image in images}.values() if count]
+        notes.append(f"{unknown:,} {everything} do not say how they lie (neither qform nor sform, or Analyze files): "
+                     "their left and right may be swapped.")  # fmt: skip
+    disputed = sum(plane.disputed for plane in planes.values())
+    if disputed:
+        notes.append(f"{disputed:,} {everything} say with their sform and with their qform how they lie, and not the "
+                     "same; the sform was taken (cohort.volume.affine).")  # fmt: skip
+    filled = [plane.filled for plane in planes.values() if plane.filled]
     if filled:
-        notes.append(f"{len(filled):,} of {len(lying):,} volumes have voxels that are not a number, {sum(filled):,} in "
-                     f"all and up to {max(filled):,} in one; they count as background "
-                     "(cohort.not_a_number).")  # fmt: skip
-    return notes
+        notes.append(f"{len(filled):,} {everything} have voxels that are not a number, {sum(filled):,} in all and up "
+                     f"to {max(filled):,} in one; they count as background (cohort.not_a_number).")  # fmt: skip
+    few = sum(plane.few_values for plane in planes.values())
+    if few:
+        notes.append(f"{few:,} of {len(planes):,} files have hardly any different values. If they are masks, say in "
+                     "cohort.label.mask where the mask of a scan lies, or leave them out with "
+                     "cohort.exclude.")  # fmt: skip
+    return [*notes, *_squeezed(planes, spec)]
+
+
+def _squeezed(planes: Mapping[str, Plane], spec: CohortSpec) -> list[str]:
+    """A sentence about slices whose pixels are higher than wide, or wider than high."""
+    sides = [plane.spacing_mm[:2] for plane in planes.values() if plane.spacing_mm and min(plane.spacing_mm[:2]) > 0]
+    uneven = [ratio for pair in sides if (ratio := max(pair) / min(pair)) > SQUARE]
+    if not uneven or spec.dimensions == 3:
+        return []
+    remedy = "; cohort.volume.spacing_mm resamples them" if spec.kind == "nifti" else ""
+    return [f"The pixels of {len(uneven):,} of {len(planes):,} scans are not square, with sides of up to "
+            f"{max(uneven):.3g} to 1, and are shown as if they were{remedy}."]  # fmt: skip
 
 
 def _whole(volume: Volume, spec: CohortSpec, orientation: str | None, sha256: str) -> FileImages:
     """``[1, c, d, h, w]``: the volume, cropped or padded to the cohort's shape."""
     axis = spec.slices.axis
+    if volume.values.ndim > 3:
+        raise Unreadable("datatype", "colours", "volumes of colours are read as slices only (cohort.dimensions=2)")
     values = stack(volume.values, axis)
     raw = None if volume.mask is None else stack(volume.mask, axis)
     mask = None if raw is None else marked(raw, spec.label.mask_values)

@@ -37,7 +37,7 @@ def row_path(file: str, info: ArrayInfo, row: int) -> str:
 
 def texts_of(
     path: Path, info: ArrayInfo, images: str, beside: str, arrays: Mapping[str, ArrayInfo], limits: LimitSpec,
-    column: int = 0,
+    column: int | None = None,
 ) -> list[str]:  # fmt: skip
     """One text for each row of the images ``info``, from the array called ``beside``.
 
@@ -53,6 +53,18 @@ def texts_of(
         found = f"{arrays[name].shape[0]} rows for {info.shape[0]} images"
         raise Unreadable("arrays", found, "an array about the images has another length than they")
     return read_texts(path, arrays[name], column)
+
+
+def is_picture(shape: Sequence[int]) -> bool:
+    """``[h, w]`` or ``[h, w, c]``: one image, whose rows are none."""
+    return len(shape) == 2 or (len(shape) == 3 and not is_volume(shape))
+
+
+def refuse_colours_first(shape: Sequence[int]) -> None:
+    """Raises :class:`Unreadable` for ``[3, h, w]``, which may be three slices or, as PyTorch keeps them, colours."""
+    if len(shape) == 3 and shape[0] == 3 and is_volume(shape):
+        raise Unreadable("shape", "x".join(map(str, shape)), "three slices, or three colours first: which is not "
+                         "known; save pictures as rows × columns × colours")  # fmt: skip
 
 
 def is_volume(shape: Sequence[int]) -> bool:

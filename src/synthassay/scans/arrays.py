@@ -72,8 +72,11 @@ def read_row(path: Path, info: ArrayInfo, row: int) -> NDArray[Any]:
         return np.frombuffer(content, info.dtype).reshape(info.shape[1:])
 
 
-def read_texts(path: Path, info: ArrayInfo, column: int) -> list[str]:
+def read_texts(path: Path, info: ArrayInfo, column: int | None) -> list[str]:
     """One text for each row: the array's only column, or of several the one that ``column`` names."""
+    if len(info.shape) == 2 and info.shape[1] > 1 and column is None:
+        reason = "holds several values for each image; of a cohort, cohort.arrays.column says which counts"
+        raise Unreadable("shape", f"{info.shape[1]} columns", reason)
     with _explained():
         if path.name.lower().endswith(HDF5):
             dataset = _opened_hdf5(path, path.stat().st_mtime_ns)[info.name]
@@ -81,9 +84,9 @@ def read_texts(path: Path, info: ArrayInfo, column: int) -> list[str]:
         else:
             with np.load(path, allow_pickle=False) as archive:
                 values = archive[info.name]
-    if values.ndim > 2 or (values.ndim == 2 and column >= values.shape[1]):
+    if values.ndim > 2 or (values.ndim == 2 and (column or 0) >= values.shape[1]):
         raise Unreadable("shape", f"{values.ndim} axes", "not one value for each image")
-    return [_text(value) for value in (values if values.ndim < 2 else values[:, column]).tolist()]
+    return [_text(value) for value in (values if values.ndim < 2 else values[:, column or 0]).tolist()]
 
 
 def read_attributes(path: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ def upright(volume: Volume) -> Volume:
         name: nib.orientations.apply_orientation(array, ornt)  # a view
         for name, array in (("values", volume.values), ("mask", volume.mask)) if array is not None
     }  # fmt: skip
-    affine = volume.affine @ nib.orientations.inv_ornt_aff(ornt, volume.values.shape)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(ornt, volume.values.shape[:3])
     return replace(volume, affine=affine, **turned)
 
 
@@ -43,12 +43,12 @@ def described(volume: Volume, axis: Axis) -> str | None:
 
 
 def stack(values: NDArray[Any], axis: Axis) -> NDArray[Any]:
-    """``[x, y, z]`` in RAS order → a view ``[slice, row, column]``.
+    """``[x, y, z]`` or ``[x, y, z, 3]`` in RAS order → a view ``[slice, row, column]`` or with the colours last.
 
     Anterior (axial) or superior is at the top and the patient's right at the left (sagittal: anterior at the left).
     """
     along = np.moveaxis(values, AXES[axis], 0)
-    return along.transpose(0, 2, 1)[:, ::-1, ::-1]
+    return along.swapaxes(1, 2)[:, ::-1, ::-1]
 
 
 def unstack(values: NDArray[Any], axis: Axis) -> NDArray[Any]:

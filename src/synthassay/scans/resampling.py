@@ -18,13 +18,15 @@ def regrid(volume: Volume, spacing: Sequence[float] | None, straighten: bool, li
     """The volume with ``spacing`` (mm along x, y, z; None: its own), turned onto the patient's axes on request.
 
     Values are trilinear, smoothed first along axes that get coarser (as MONAI and scikit-image do before they shrink);
-    what lies outside the source is its lowest value. The mask takes the nearest voxel. Raises :class:`Unreadable` where
-    the new grid has more voxels than the limit.
+    what lies outside the source is its lowest value. The mask takes the nearest voxel. Raises :class:`Unreadable` for
+    colours, and where the new grid has more voxels than the limit.
     """
     own = volume.spacing_mm
     target = tuple(own if spacing is None else spacing)
     if not straighten and np.allclose(target, own, rtol=1e-3):
         return volume
+    if volume.values.ndim > 3:
+        raise Unreadable("datatype", "colours", "colours are not resampled; see cohort.volume.spacing_mm and oblique")
     _refuse_large(volume, target, straighten, limits)
     import torch
     from monai.data.meta_tensor import MetaTensor

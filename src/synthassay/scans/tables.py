@@ -1,9 +1,12 @@
 """Table files → frames of text: CSV, TSV, Parquet, Excel, and files of ``name: value`` lines. Never unpickled."""
 
+import codecs
 import gzip
 import io
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,25 +15,42 @@ from synthassay.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = "CSV with commas, TSV with tabs (both also gzipped), Parquet or Excel (.xlsx)"
+KINDS = "CSV with commas or semicolons, TSV with tabs (both also gzipped), Parquet or Excel (.xlsx)"
 SEPARATORS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
+ANY_SEPARATOR = (",", ";", "\t")
+HEADER = 1 << 16  # bytes that are searched for the first line
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NOT_EXCEL = (".xls", ".xlsb", ".ods", ".numbers")
 
 
 def read_frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
     """The table in ``path``, cells as text where the format has text; runs of blanks in column names are folded.
 
-    ``max_bytes`` bounds the file and what it inflates to. Raises :class:`UserError` for what cannot be read.
+    Of columns that share a name, each gets its number: ``score (1)``, ``score (2)``. ``max_bytes`` bounds the file and
+    what it inflates to. Raises :class:`UserError` for what cannot be read.
     """
+    import pandas as pd
+
     try:
         frame = _frame(path, sheet, max_bytes)
     except UserError:
         raise
+    except pd.errors.ParserError as error:  # rows with more cells would move under other names
+        raise UserError(f"the table {path.name} cannot be read: a row has more cells than the header, or a quotation "
+                        "mark is not closed.\nMend it, or save it as Excel (.xlsx).") from error  # fmt: skip
     except (ValueError, OSError, EOFError, UnicodeError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"the table {path.name} cannot be read ({type(error).__name__}).\n"
                         f"Save it as {KINDS}, in UTF-8.") from error  # fmt: skip
-    frame.columns = [" ".join(str(name).split()) for name in frame.columns]
+    frame.columns = _distinct([" ".join(str(name).split()) for name in frame.columns])
     return frame
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    counts, seen, distinct = Counter(names), Counter[str](), []
+    for name in names:
+        seen[name] += 1
+        distinct.append(name if counts[name] == 1 else f"{name} ({seen[name]})")
+    return distinct
 
 
 def _frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
@@ -41,14 +61,36 @@ def _frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
         raise UserError(f"the table {path.name} is of a kind that is not read.\nSave it as .xlsx or .csv.")
     _check_size(path, path.stat().st_size, max_bytes)
     if name.endswith((".parquet", ".pq")):
-        return pd.read_parquet(path)
+        frame = pd.read_parquet(path)
+        return frame.reset_index() if any(frame.index.names) else frame  # pandas keeps a column there on request
     if name.endswith((".xlsx", ".xlsm")):
-        return _excel(path, sheet, max_bytes)
-    content = io.BytesIO(_inflated(path, max_bytes) if name.endswith(".gz") else path.read_bytes())
+        return _headed(_excel(path, sheet, max_bytes))
+    content = _inflated(path, max_bytes) if name.endswith(".gz") else path.read_bytes()
     suffix = Path(name.removesuffix(".gz")).suffix
+    encoding = "utf-16" if content.startswith(UTF16) else "utf-8-sig"
     if suffix == ".cfg":
-        return pd.DataFrame([dict(_pairs(content.read().decode("utf-8-sig")))])
-    return pd.read_csv(content, sep=SEPARATORS.get(suffix, ","), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return pd.DataFrame([dict(_pairs(content.decode(encoding)))])
+    separator = _separator(suffix, content[:HEADER].decode(encoding, "ignore"))
+    # Without a header pandas counts the cells of the first line: with one it would take a further cell of each row
+    # for a name of the row, and move all others to the left.
+    return _headed(pd.read_csv(io.BytesIO(content), sep=separator, header=None, dtype=str, keep_default_na=False,
+                               encoding=encoding))  # fmt: skip
+
+
+def _separator(suffix: str, text: str) -> str:
+    """What separates cells: by the file's suffix, unless the first line has none and others in its place."""
+    first, usual = next(iter(text.strip().splitlines()), ""), SEPARATORS.get(suffix, ",")
+    return usual if usual in first else max((usual, *ANY_SEPARATOR), key=first.count)
+
+
+def _headed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The frame with its first row as names of the columns, without rows that are empty throughout."""
+    frame = frame[(frame != "").any(axis=1)]
+    if frame.empty:
+        raise ValueError("no header")
+    body = frame.iloc[1:].reset_index(drop=True)
+    body.columns = frame.iloc[0].tolist()
+    return body
 
 
 def _excel(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
@@ -61,7 +103,7 @@ def _excel(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
         if sheet not in book.sheet_names and not (isinstance(sheet, int) and sheet < len(book.sheet_names)):
             raise UserError(f"the table {path.name} has no sheet {sheet!r}; it has {len(book.sheet_names)}.\n"
                             "Set cohort.table.sheet to the name of one, or to its number from 0.")  # fmt: skip
-        return pd.read_excel(book, sheet_name=sheet, dtype=str, keep_default_na=False)
+        return pd.read_excel(book, sheet_name=sheet, header=None, dtype=str, keep_default_na=False)
 
 
 def _inflated(path: Path, max_bytes: int) -> bytes:

@@ -58,7 +58,7 @@ def age_of(value: object, birth: object = None, study: object = None) -> float |
     text = str(value if value is not None else "").strip()
     if re.fullmatch(r"(?:89|90)\s*\+|>\s*89|>=\s*90", text):
         return OLDEST_AGE
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)", text)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([DWMYdwmy]?)", text.replace(",", "."))
     unknown = match is not None and match[1] == "000" and match[2] in "Yy"  # what some scanners write for no age
     if match and not unknown:
         days = {"d": 365.25, "w": 365.25 / 7, "m": 12.0}

@@ -43,15 +43,17 @@ class VolumeSpec(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """``values``: ``[x, y, z]`` float32, rescaled units. ``affine``: ``[4, 4]`` float64 from voxel indices to RAS+
-    millimetres (NIfTI's convention; a DICOM position (x, y, z) in LPS+ is (-x, -y, z) here). ``mask``: ``[x, y, z]`` on
-    the same grid, the values of the mask's file. ``placed`` is False where the file does not say how its voxels lie.
-    ``filled``: how many voxels of the file are no numbers, and have its lowest value here."""
+    """``values``: ``[x, y, z]`` float32, rescaled units, or colours ``[x, y, z, 3]``, 0 to 255. ``affine``: ``[4, 4]``
+    float64 from voxel indices to RAS+ millimetres (NIfTI's convention; a DICOM position (x, y, z) in LPS+ is (-x, -y,
+    z) here). ``mask``: ``[x, y, z]`` on the same grid, the values of the mask's file. ``placed`` is False where the
+    file does not say how its voxels lie, ``disputed`` True where it says so twice and not the same. ``filled``: how
+    many voxels of the file are no numbers, and have its lowest value here."""
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
     mask: NDArray[np.float32] | None = None
     placed: bool = True
+    disputed: bool = False
     filled: int = 0
 
     @property

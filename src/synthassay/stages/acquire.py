@@ -14,7 +14,7 @@ from synthassay.store.files import write_json
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_images, save_images
 
-VERSION = 2
+VERSION = 3
 PRETRAINED_VERSION = 1
 
 

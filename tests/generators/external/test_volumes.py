@@ -85,6 +85,17 @@ def test_slices_of_an_external_volume_are_those_of_the_cohort(tmp_path, cohort):
     assert np.array_equal(images.pixels[1, 0], scaled.astype(np.uint16))
 
 
+def test_slices_of_colours_are_those_of_the_cohort_and_whole_volumes_have_none(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (12, 12, 2, 3), dtype=np.uint8)
+    voxels = values.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
+    policy = {"mode": "fixed", "low": 0.0, "high": 255.0, "dimensions": 2}
+    _, second = read_planes(tmp_path, Item("a.nii"), ExternalSpec(), policy)
+    assert np.allclose(second * 255, values[:, :, 1].transpose(2, 1, 0)[:, ::-1, ::-1])
+    with pytest.raises(Unreadable, match="grey volumes"):
+        read_planes(tmp_path, Item("a.nii"), ExternalSpec(), policy | {"dimensions": 3, "axis": "axial"})
+
+
 PLACED = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1], "SliceThickness": 2}
 
 

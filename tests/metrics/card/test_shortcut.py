@@ -90,3 +90,23 @@ def test_a_patient_of_two_places_counts_at_the_first(make_images):
     images.groups["site"][2] = "B"
     (row,) = told(Subject(images, {}))
     assert row.n_images == 89
+
+
+def test_places_that_share_all_their_patients_have_a_reason_and_no_number(make_images):
+    images = make_images(TWO)
+    images.groups["site"][:] = np.resize(["A", "A", "B"], len(images))  # as where each sequence has its own scanner
+    rows = told(Subject(images, {}))
+    assert [(row.group, row.status, row.value) for row in rows] == [
+        ("site=B", "absent", None), ("all", "insufficient evidence", None)
+    ]  # fmt: skip
+    assert rows[0].note.startswith("fewer than 10 of its patients count here")
+    assert rows[1].note == "only one site has 10 patients or more who count there, and two are needed"
+
+
+def test_a_third_place_that_shares_its_patients_leaves_the_others_comparable(make_images):
+    images = make_images(TWO, brighter="B")
+    images.groups["site"][2::3] = "C"
+    rows = told(Subject(images, {}))
+    assert [(row.group, row.against, row.status) for row in rows] == [
+        ("site=C", "", "absent"), ("site=A", "site=B", "ok")
+    ]  # fmt: skip

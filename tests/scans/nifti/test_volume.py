@@ -82,6 +82,37 @@ def test_the_sform_goes_before_the_qform_unless_one_is_asked_for(save, read):
         read(only, affine="sform")
 
 
+@pytest.mark.parametrize(("qform", "disputed"), [
+    (np.diag([1.0, 2, 3, 1]), False), (nib.affines.from_matvec(np.diag([1.0, 2, 3]), [90, 0, 0]), False),
+    (np.diag([-1.0, 2, 3, 1]), True), (np.diag([1.0, 2, 3.5, 1]), True),
+])  # fmt: skip
+def test_two_affines_that_differ_in_more_than_the_origin_are_known_as_such(save, read, qform, disputed):
+    path = save(numbers("i2"), np.diag([1.0, 2, 3, 1]), "a.nii")
+    image = nib.load(path)
+    image.set_qform(qform, code=1)
+    nib.save(image, path)
+    assert read(path).disputed == disputed
+    assert not read(path, affine="qform").disputed  # it was asked for
+
+
+def test_a_qform_that_is_no_rotation_does_not_dispute_the_sform(save, read):
+    path = save(numbers("i2"), np.diag([1.0, 2, 3, 1]), "a.nii")
+    content = bytearray(path.read_bytes())
+    header = nib.Nifti1Header(bytes(content[:348]))
+    header["qform_code"], header["quatern_b"] = 1, 5
+    path.write_bytes(header.binaryblock + bytes(content[348:]))
+    assert not read(path).disputed
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1), ("unknown", 1), ("meter", 1000), ("micron", 0.001)])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_spacing_is_in_millimetres_whatever_the_unit_of_the_file(tmp_path, read, kind, unit, millimetres):
+    image = kind(numbers("i2"), np.diag([1.0, 2, 3, 1]))
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    assert np.allclose(read(tmp_path / "a.nii").spacing_mm, np.array([1.0, 2, 3]) * millimetres)
+
+
 def test_a_file_that_does_not_say_how_it_lies_is_known_as_such(save, read):
     assert not read(placed(save(numbers("i2"), name="none.nii"), 0, 0)).placed
 
@@ -127,7 +158,6 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, save, read, name):
 
 def test_what_is_no_volume_of_numbers_is_refused(tmp_path, save, read):
     for values, reason in (
-        (np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "only real numbers"),
         (numbers("f4").astype(np.complex64), "only real numbers"),
         (numbers("f4", (*SHAPE, 1, 3)), "several values for each voxel"),
         (np.full(SHAPE, 1e300), "holds infinite values"),
@@ -137,6 +167,17 @@ def test_what_is_no_volume_of_numbers_is_refused(tmp_path, save, read):
     (tmp_path / "text.nii").write_bytes(b"not a volume at all" * 40)
     with pytest.raises(Unreadable, match="not a NIfTI file"):
         read(tmp_path / "text.nii")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("fields", ["RGB", "RGBA"])
+def test_colours_are_read_without_transparency(save, read, fields, name):
+    values = numbers("u1", (*SHAPE, len(fields)))
+    path = save(values.view([(field, "u1") for field in fields])[..., 0], name=name)
+    assert np.array_equal(read(path).values, values[..., :3])
+    series = np.stack([values, values // 2], axis=3)
+    path = save(np.ascontiguousarray(series).view([(field, "u1") for field in fields])[..., 0], name=name)
+    assert np.array_equal(read(path, index=1).values, (values // 2)[..., :3])
 
 
 def test_the_two_kinds_of_header_are_not_mixed(tmp_path, save, read):

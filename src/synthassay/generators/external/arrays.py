@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from synthassay.generators.external.specs import ExternalSpec
 from synthassay.generators.external.windows import Planes, between, check_finite, window
-from synthassay.scans.array_rows import is_volume
+from synthassay.scans.array_rows import is_volume, refuse_colours_first
 from synthassay.scans.arrays import ArrayInfo, read_row
 from synthassay.scans.unreadable import Unreadable
 
@@ -32,9 +32,7 @@ def read_row_images(path: Path, info: ArrayInfo, row: int, spec: ExternalSpec, p
 
 def _pictures(values: NDArray[Any], spec: ExternalSpec) -> list[NDArray[Any]]:
     """``[h, w]``, ``[h, w, 3]``, or the slices of ``[d, h, w]`` and ``[d, h, w, 3]``, as ``[c, h, w]``."""
-    if values.ndim == 3 and values.shape[0] == 3 and is_volume(values.shape):
-        raise Unreadable("shape", _shape(values), "three slices, or three colours first: which is not known; save "
-                         "pictures as rows × columns × colours")  # fmt: skip
+    refuse_colours_first(values.shape)
     if not is_volume(values.shape):
         return [_picture(values)]
     return [_picture(one) for one in values[:: spec.every_n]]

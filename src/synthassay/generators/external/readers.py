@@ -96,13 +96,20 @@ def _slices(volume: Volume, spec: ExternalSpec, policy: Mapping[str, Any]) -> Pl
         grid = None if spacing is None else from_stack_order(spacing, axis)
         volume = regrid(volume, grid, policy.get("oblique") == "resample", spec.limits)
     slices: NDArray[np.float32] = stack(volume.values, axis)
-    if _whole(policy):
-        return window([slices[None]], policy)
-    return window([one[None] for one in slices], policy)[:: spec.every_n]
+    if not _whole(policy):
+        return window([_channels_first(one) for one in slices], policy)[:: spec.every_n]
+    if slices.ndim > 3:
+        raise Unreadable("datatype", "colours", "the cohort's images are grey volumes")
+    return window([slices[None]], policy)
 
 
 def _dicom(path: Path, spec: ExternalSpec, policy: Mapping[str, Any]) -> Planes:
     read_header(path, spec.limits)  # refuses what is too large before its pixels are in memory
     units, own = policy.get("source_units", "rescaled"), policy["mode"] == "header"
     frames = [plane.values for plane in dicom.read_planes(path.read_bytes(), spec.limits, units, header_window=own)]
-    return window([frame[None] if frame.ndim == 2 else np.moveaxis(frame, 2, 0) for frame in frames], policy)
+    return window([_channels_first(frame) for frame in frames], policy)
+
+
+def _channels_first(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``[h, w]`` or ``[h, w, 3]`` → ``[c, h, w]``."""
+    return image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)

@@ -24,6 +24,7 @@ SHUFFLES = 200
 REPLICATES = 500
 MOST_PLACES = 12
 BLOCK = 1 << 23  # values of targets at once: 64 MiB in float64
+SHARED = f"fewer than {FEWEST_PATIENTS} of its patients count here: the others were seen at another place before"
 PENALTY = 0.01  # of standardised features, for each image
 
 
@@ -38,16 +39,27 @@ def shortcut_rows(subject: Subject, facts: PixelFacts, seed: int) -> Iterator[Ca
         sizes = {name: subject.patients(facts.rows[values == name]) for name in np.unique(values[values != MISSING])}
         frame = CardRow(topic="shortcut", quantity=column, statistic="auroc")
         large = sorted((name for name in sizes if not too_few(sizes[name])), key=lambda name: (-sizes[name], name))
-        names = sorted(large[:MOST_PLACES])
+        compared = large[:MOST_PLACES]
+        names = sorted(_with_homes(compared, values, subject.units[facts.rows]))
         for name in sorted(sizes.keys() - set(names)):
-            reason = too_few(sizes[name]) or f"not among the {MOST_PLACES} with the most patients"
+            reason = too_few(sizes[name]) or (SHARED if name in compared else
+                                              f"not among the {MOST_PLACES} with the most patients")  # fmt: skip
             yield absent(replace(frame, group=f"{column}={name}", n_patients=sizes[name]), reason)
         if len(names) < 2:
             found = f"only one {column} has" if names else f"no {column} has"
-            note = f"{found} {FEWEST_PATIENTS} patients or more, and two are needed"
+            alone = " who count there" if len(compared) > 1 else ""
+            note = f"{found} {FEWEST_PATIENTS} patients or more{alone}, and two are needed"
             yield replace(frame, status="insufficient evidence", note=note, n_patients=max(sizes.values()))
             continue
         yield from _told(subject, facts, values, names, frame, seed)
+
+
+def _with_homes(names: list[str], values: NDArray[np.str_], units: NDArray[np.int64]) -> list[str]:
+    """Those of ``names`` that enough patients count at, where one who was seen at several counts at the first."""
+    known = np.isin(values, names)
+    homes = values[known][np.unique(units[known], return_index=True)[1]]
+    left = [name for name in names if not too_few(int((homes == name).sum()))]
+    return left if left == names else _with_homes(left, values, units)
 
 
 def _told(

@@ -28,6 +28,13 @@ def entity(path: str, name: str) -> str | None:
     return match[1] if match else None
 
 
+def suffix_in(path: str) -> str | None:
+    """What a BIDS name ends with, which says what kind of scan it is: ``T1w``, ``bold``; None of another name."""
+    entities, suffix = _parts(stem_of(path))
+    named = entities is not None and any(part.startswith("sub-") for part in entities)
+    return suffix if named and re.fullmatch(r"[A-Za-z0-9]{1,16}", suffix) else None
+
+
 class BidsFolder:
     """The files of one data set. ``paths`` are relative to ``root``, with ``/``."""
 

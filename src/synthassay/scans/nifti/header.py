@@ -28,6 +28,8 @@ _FORMATS = {
     348: (344, {b"n+1\0": nib.nifti1.Nifti1Header, b"ni1\0": nib.nifti1.Nifti1PairHeader}),
     540: (4, {b"n+2\0": nib.nifti2.Nifti2Header, b"ni2\0": nib.nifti2.Nifti2PairHeader}),
 }
+_MILLIMETRES = {1: 1e3, 3: 1e-3}  # in a metre and a micrometre, by NIfTI's codes; other files are in mm, or do not say
+DISPUTED_FROM = 0.05  # of a voxel's length: how far sform and qform may be apart at the next voxel
 _ANALYZE = nib.spm2analyze.Spm2AnalyzeHeader  # has no magic number, but the length of NIfTI-1's
 
 
@@ -35,7 +37,10 @@ _ANALYZE = nib.spm2analyze.Spm2AnalyzeHeader  # has no magic number, but the len
 class Header:
     """What is needed to read the voxels. ``scaling`` is (slope, intercept), None where values are stored as they are.
 
-    ``placed`` is False where neither qform nor sform says how the voxels lie, as in Analyze files.
+    ``dtype`` is of numbers, or has the fields R, G, B and perhaps A.
+
+    ``affine`` is to RAS+ mm, whatever the file's unit. ``placed`` is False where neither qform nor sform says how the
+    voxels lie, as in Analyze files; ``disputed`` is True where both do, and differ in more than the origin.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +49,7 @@ class Header:
     scaling: tuple[float, float] | None
     affine: NDArray[np.float64]
     placed: bool
+    disputed: bool
     paired: bool  # the voxels are in a file of their own
 
 
@@ -55,7 +61,7 @@ def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best")
         dtype = header.get_data_dtype()
         slope, intercept = header.get_slope_inter()
         offset = int(header.get_data_offset())
-        affine, placed = _affine(header, choice)
+        affine, placed, disputed = _affine(header, choice)
     except (Unreadable, MemoryError):
         raise
     except Exception as error:  # nibabel's own checks raise many kinds
@@ -63,10 +69,10 @@ def parse_header(block: bytes, limits: LimitSpec, choice: AffineChoice = "best")
     if offset < 0:
         raise Unreadable("vox_offset", "below 0", "the header is damaged")
     _refuse(shape, dtype, limits)
-    scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
+    scaled = slope is not None and (slope, intercept) != (1.0, 0.0) and not dtype.names  # colours have no scale
     return Header(
         shape=shape, dtype=dtype, offset=offset, scaling=(float(slope), float(intercept or 0.0)) if scaled else None,
-        affine=affine, placed=placed, paired=paired,
+        affine=affine, placed=placed, disputed=disputed, paired=paired,
     )  # fmt: skip
 
 
@@ -94,8 +100,9 @@ def _checked(block: bytes) -> tuple[Any, bool]:
 
 
 def _refuse(shape: tuple[int, ...], dtype: np.dtype[Any], limits: LimitSpec) -> None:
-    if dtype.names or dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise Unreadable("datatype", "colour, complex or quadruple", "only real numbers can be read")
+    coloured = (dtype.names or ())[:3] == ("R", "G", "B")
+    if not coloured and (dtype.kind not in "iuf" or dtype.itemsize > 8):
+        raise Unreadable("datatype", "complex or quadruple", "only real numbers and colours can be read")
     if len(shape) < 2 or min(shape) < 1:
         raise Unreadable("dim", f"{len(shape)} dimensions", "not an image")
     check_values(math.prod(shape), limits, "dim")  # in Python's integers, which cannot overflow
@@ -103,8 +110,8 @@ def _refuse(shape: tuple[int, ...], dtype: np.dtype[Any], limits: LimitSpec) -> 
         raise Unreadable("dim", f"{len(shape)} dimensions", "holds several values for each voxel, not volumes")
 
 
-def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], bool]:
-    """From voxel indices to RAS+ millimetres, and whether the file says so."""
+def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], bool, bool]:
+    """From voxel indices to RAS+ millimetres, whether the file says so, and whether it says another one too."""
     codes = {name: int(header[f"{name}_code"]) if f"{name}_code" in header else 0 for name in ("sform", "qform")}
     if choice != "best" and codes[choice] < 1:
         raise Unreadable(f"{choice}_code", "0", f"the file has no {choice}; see cohort.volume.affine")
@@ -113,7 +120,20 @@ def _affine(header: Any, choice: AffineChoice) -> tuple[NDArray[np.float64], boo
     affine = np.asarray(getattr(header, f"get_{best if choice == 'best' else choice}")(), np.float64)
     if _singular(affine):
         raise Unreadable("affine", "singular", "does not place the voxels in space; see cohort.volume.affine")
-    return affine, any(code > 0 for code in codes.values())
+    if "xyzt_units" in header:
+        affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
+    disputed = choice == "best" and min(codes.values()) > 0 and _apart(header)
+    return affine, any(code > 0 for code in codes.values()), disputed
+
+
+def _apart(header: Any) -> bool:
+    """Whether sform and qform differ in more than the origin."""
+    try:
+        sform, qform = header.get_sform(), header.get_qform()
+    except (ValueError, nib.spatialimages.HeaderDataError):  # numbers that are no rotation: nobody takes those
+        return False
+    apart = np.linalg.norm((sform - qform)[:3, :3], axis=0)
+    return bool((apart > DISPUTED_FROM * np.linalg.norm(sform[:3, :3], axis=0)).any())
 
 
 def _singular(affine: NDArray[np.float64]) -> bool:

@@ -27,12 +27,14 @@ def read_mask(
         mask = upright(read_volume(file, limits, None, affine, "refuse" if not_a_number == "refuse" else "zero"))
     except Unreadable as error:
         raise Unreadable(f"mask {error.field}", error.found, f"the mask cannot be used: {error.reason}") from error
-    if mask.values.shape == scan.values.shape:
+    if mask.values.ndim > 3:
+        raise Unreadable("mask datatype", "colours", "the mask cannot be used: it holds colours")
+    if mask.values.shape == scan.values.shape[:3]:
         if not np.allclose(mask.affine, scan.affine, atol=SAME_PLACE):
             raise Unreadable("mask affine", "another one", "mask and scan have one shape and lie differently in space")
         return mask.values
     if not (mask.placed and scan.placed):
-        found = " against ".join("x".join(map(str, one.values.shape)) for one in (mask, scan))
+        found = " against ".join("x".join(map(str, one.values.shape[:3])) for one in (mask, scan))
         raise Unreadable("mask dim", found, "mask and scan differ in shape, and the headers do not say how they lie")
     return _on_grid(mask, scan)
 
@@ -41,12 +43,12 @@ def _on_grid(mask: Volume, scan: Volume) -> NDArray[np.float32]:
     """The nearest voxel of the mask at every voxel of the scan; 0 outside of the mask."""
     to_mask = np.linalg.inv(mask.affine) @ scan.affine
     corners = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
-    corners[:, :3] *= np.array(scan.values.shape) - 1
+    corners[:, :3] *= np.array(scan.values.shape[:3]) - 1
     reached = (corners @ to_mask.T)[:, :3]
     if (reached.max(0) < -0.5).any() or (reached.min(0) > np.array(mask.values.shape) - 0.5).any():
         raise Unreadable("mask affine", "no overlap", "mask and scan lie in different places")
     moved = ndimage.affine_transform(
-        mask.values, to_mask[:3, :3], to_mask[:3, 3], scan.values.shape, order=0, mode="constant"
+        mask.values, to_mask[:3, :3], to_mask[:3, 3], scan.values.shape[:3], order=0, mode="constant"
     )  # fmt: skip
     if (mask.values > 0).any() and not (moved > 0).any():
         raise Unreadable("mask affine", "no overlap", "what the mask marks lies outside of the scan")

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +83,7 @@ def read_volume(
     values = _values(file.content if file.image is None else file.image, header, _chosen(header, index), limits)
     may_break = header.dtype.kind == "f" or header.scaling is not None
     filled = _fill(values, not_a_number) if may_break and not np.isfinite(values).all() else 0
-    return Volume(values=values, affine=header.affine, placed=header.placed, filled=filled)
+    return Volume(values=values, affine=header.affine, placed=header.placed, disputed=header.disputed, filled=filled)
 
 
 def _fill(values: NDArray[np.float32], how: str) -> int:
@@ -112,7 +112,7 @@ def _chosen(header: Header, index: VolumeIndex) -> range:
 
 
 def _values(content: bytes, header: Header, chosen: range, limits: LimitSpec) -> NDArray[np.float32]:
-    """The chosen volume ``[x, y, z]``, or the mean of several."""
+    """The chosen volume ``[x, y, z]``, of colours ``[x, y, z, 3]``, or the mean of several."""
     shape = (*header.shape, 1)[:3]
     count = math.prod(shape)
     start = header.offset + chosen.start * count * header.dtype.itemsize
@@ -125,8 +125,13 @@ def _values(content: bytes, header: Header, chosen: range, limits: LimitSpec) ->
     with damage_named("voxels"):
         if math.prod(header.shape) == count:
             stored = np.frombuffer(inflated(content, needed), header.dtype, count, header.offset)
-            return _scaled(stored, header).reshape(shape, order="F")
-        return _mean(_volumes(content, start, count, header, len(chosen)), len(chosen)).reshape(shape, order="F")
+            return _shaped(_scaled(stored, header), shape)
+        return _shaped(_mean(_volumes(content, start, count, header, len(chosen)), len(chosen)), shape)
+
+
+def _shaped(voxels: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
+    """``[n]`` or ``[n, 3]``, x first → ``[x, y, z]`` or ``[x, y, z, 3]``, a view."""
+    return voxels.reshape(*shape[::-1], *voxels.shape[1:]).swapaxes(0, 2)
 
 
 def _volumes(content: bytes, start: int, count: int, header: Header, several: int) -> Iterator[NDArray[np.float32]]:
@@ -151,6 +156,8 @@ def _mean(volumes: Iterator[NDArray[np.float32]], several: int) -> NDArray[np.fl
 
 
 def _scaled(stored: NDArray[Any], header: Header) -> NDArray[np.float32]:
+    if header.dtype.names:
+        return stored.view(np.uint8).reshape(len(stored), -1)[:, :3].astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite and are refused
         if header.scaling is None:
             return stored.astype(np.float32)
