@@ -77,6 +77,8 @@ def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.Captur
         (["run", "generators=[edm,gan]", "generator.images=9"], "generators=[gan,{edm: ['generator.images=500']}]"),
         (["run", "cohort=nifti"], "cohort.root=DIR"),
         (["run", "cohort=dicom", "cohort.root=nowhere"], "not a folder"),
+        (["run", "cohort=null"], "NoneType"),
+        (["run", "store=elsewhere"], "write store.SETTING=VALUE"),
         (["run", "cohort=nifti", "cohort.label.mask={folder}/m.nii"], """'cohort.label.mask="VALUE"'"""),
         (["compare", "one"], "two runs"),
         (["compare", "a", "b", "rank=fid"], "rank=fid"),

@@ -10,12 +10,14 @@ from synthassay.cohorts.dicom_series import (
     series_table,
     stacks_of,
     told,
+    told_of_files,
     volumes_of,
     without_localisers,
     write_series,
 )
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.specs import LabelSpec, SliceSpec, WindowSpec
+from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
 
 AXIAL = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.5, 0.8]}
@@ -139,15 +141,38 @@ def test_series_are_prepared_as_volumes(tmp_path, scans, prepare):
 
 def test_overlays_and_tilted_gantries_are_told(tmp_path, sources):
     tilted = {"ImageOrientationPatient": [1, 0, 0, 0, 0.9397, 0.342]}
-    found = [*sources("head", (0, 5, 10), **tilted), *(replace(s, overlays=1) for s in sources("a", (0, 2, 4)))]
+    found = [*sources("head", (0, 5, 10), **tilted), *sources("a", (0, 2, 4))]
+    found[-1] = replace(found[-1], overlays=1)  # often one slice only has them
+    assert told_of_files(found) == ["1 series have overlays, which are not burnt into the pixels."]
     stacks = stacks_of(found)
     assert [round(one.stack.tilt_degrees) for one in stacks] == [20, 0]
-    overlays, tilt = told(stacks, straightened=False)
-    assert overlays == "1 series have overlays, which are not burnt into the pixels."
+    (tilt,) = told(stacks, straightened=False)
     assert tilt.startswith("1 stacks were scanned with a tilted gantry")
-    assert told(stacks, straightened=True) == [overlays]
+    assert told(stacks, straightened=True) == []
     assert [outcome(one.stack) for one in stacks] == ["volume, gantry tilted by 20.0°", "volume"]
     write_series(tmp_path / "x", stacks)
     table = pd.read_parquet(tmp_path / "x.series.parquet")
     assert table.path.tolist() == ["head-0.dcm", "a-0.dcm"]
     assert (tmp_path / "x.series.parquet").stat().st_mode & 0o777 == 0o600
+
+
+def test_pictures_of_a_screen_and_raw_values_among_scans_are_told_and_left_out_where_asked(tmp_path, scans, sources):
+    kinds = {
+        "screen": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, "raw": {"PresentationIntentType": "FOR PROCESSING"},
+        "mpr": {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
+    }  # fmt: skip
+    plain = sources("plain", (0, 2))
+    odd = {name: sources(name, (0,), **tags) for name, tags in kinds.items()}
+    assert told_of_files(plain) == told_of_files(odd["raw"]) == []
+    screens, raw = told_of_files([*plain, *odd["screen"], *odd["raw"], *odd["mpr"]])
+    assert screens.startswith("1 of 5 files are secondary captures")
+    assert raw.startswith("1 of 5 files are a detector's values for processing")
+    assert told_of_files([*plain, *sources("ct", (0,), Modality="CT")]) == [
+        "The files are of several modalities, whose values mean different things: CT (1), MR (2); "
+        "cohort.modalities names those to keep."
+    ]
+    for name, nature in (("screen", "secondary_capture"), ("raw", "for_processing"), ("mpr", "derived")):
+        spec = scans.dicom_spec(without=(nature,))
+        assert read_source(tmp_path, "plain-0.dcm", spec).path == "plain-0.dcm"
+        with pytest.raises(Unreadable, match=r"left out by cohort\.without"):
+            read_source(tmp_path, f"{name}-0.dcm", spec)

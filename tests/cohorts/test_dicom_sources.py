@@ -141,6 +141,12 @@ def test_without_a_patient_id_the_study_is_the_patient(tmp_path, scans, spec):
     assert source.patient == f"study {source.study}"
 
 
+@pytest.mark.parametrize("written", ["Anonymous", "UNKNOWN", "-", " "])
+def test_a_patient_id_that_was_written_over_is_none(tmp_path, scans, spec, written):
+    scans.dicom(tmp_path / "a.dcm", scans.texture(1), PatientID=written, StudyInstanceUID="1.2.3")
+    assert read_source(tmp_path, "a.dcm", spec).patient == "study 1.2.3"
+
+
 def test_files_that_are_not_images_for_the_cohort_are_refused_with_a_reason(tmp_path, scans, spec):
     (tmp_path / "text.dcm").write_bytes(b"x" * 500)
     scans.dicom(tmp_path / "mosaic.dcm", scans.texture(1), ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])
@@ -162,6 +168,7 @@ def test_a_refused_modality_is_named_only_if_it_is_a_code(tmp_path, scans, spec,
     with pytest.raises(Unreadable) as caught:
         read_source(tmp_path, "a.dcm", spec.model_copy(update={"modalities": ("MR",)}))
     assert (caught.value.field, caught.value.found) == ("Modality", shown)
+    assert (read_source(tmp_path, "a.dcm", spec).modality or "absent") == shown
 
 
 def test_headers_of_files_over_the_limit_are_not_read(tmp_path, scans, spec):

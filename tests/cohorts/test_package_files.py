@@ -57,7 +57,7 @@ def outcome(root: Path, spec: CohortSpec, work: Path) -> tuple[int, Counter]:
 
 def test_pydicom(tmp_path):
     read, reasons = outcome(PYDICOM, DicomSpec(**SETTINGS), tmp_path / "work")
-    assert read >= 85  # of 176 in pydicom 3.0
+    assert read >= 78  # of 176 in pydicom 3.0; segmentations and planned doses are no scans
     assert reasons["not a scan: the DICOM file holds no image"] >= 60  # plans, reports, waveforms, directories
     assert sum(reasons[r] for r in reasons if not r.startswith("not a scan")) <= 8  # five damaged ones in 3.0
 

@@ -303,6 +303,8 @@ def _keep(count):
         (_keep(20), {"site_from": "HospitalName"}, "'HospitalName' is not a DICOM keyword"),
         (_keep(20), {"label": LabelSpec(source="header:Lesion"), "table": None}, "'Lesion' is not a DICOM keyword"),
         (_keep(20), {"site_from": "PatientID"}, r"cohort\.site_from: PatientID names a person"),
+        (_keep(20), {"view_from": "MedicalAlerts"}, r"cohort\.view_from: MedicalAlerts names a person"),
+        (_keep(20), {"view_from": "AcquisitionTime"}, r"cohort\.view_from: AcquisitionTime names a person"),
         (_keep(20), {"view_from": "ReferringPhysicianName"}, r"cohort\.view_from: ReferringPhysicianName names"),
         (_keep(20), {"label": LabelSpec(source="header:StudyDate"), "table": None}, "source: StudyDate names"),
     ],

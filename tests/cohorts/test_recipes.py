@@ -317,6 +317,24 @@ def test_a_recipe_reads_its_data_set(case, tmp_path, scans, shipped, prepare):
     assert case.note in " ".join(cohort.notes)
 
 
+def test_chexpert_is_read_as_its_full_size_comes_in_batches(tmp_path, scans, shipped, prepare):
+    root = tmp_path / "root"
+    chexpert(root, scans)
+    (root / "CheXpert-v1.0 batch 1 (validate & csv)").mkdir()
+    (root / "valid").rename(root / "CheXpert-v1.0 batch 1 (validate & csv)/valid")
+    (root / "train").rename(root / "CheXpert-v1.0 batch 2 (train 1)")
+    cohort = prepare(shipped("chexpert", "cohort.size=16"), root)
+    assert len(set(cohort.images.patients.tolist())) == len(cohort.images) == 9
+
+
+def test_the_table_of_ham10000_is_read_as_the_dataverse_calls_it(tmp_path, scans, shipped, prepare):
+    root = tmp_path / "root"
+    ham10000_dataverse(root, scans)
+    (root / "HAM10000_metadata.csv").rename(root / "HAM10000_metadata")
+    cohort = prepare(shipped("ham10000_dataverse", "cohort.size=16", "cohort.table.path=HAM10000_metadata"), root)
+    assert len(cohort.images) == 24
+
+
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [

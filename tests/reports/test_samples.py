@@ -72,6 +72,15 @@ def test_images_without_a_label_have_rows_of_their_own(made_up):
     ]
 
 
+def test_labels_and_sites_without_a_row_are_counted(made_up):
+    assert "Not shown" not in samples(made_up).explained
+    many = replace(made_up, grid_left_out={"site": 288, "label": 1})
+    assert samples(many).explained.endswith(" Not shown: 288 sites and 1 label with fewer images.")
+    assert samples(replace(made_up, grid_left_out={"site": 0, "label": 2})).explained.endswith(
+        " Not shown: 2 labels with fewer images."
+    )
+
+
 def test_small_images_are_shown_as_pixels_and_large_ones_smoothly(made_up):
     for size, kind in ((64, "pixelated"), (256, "smooth")):
         cell = GridCell(set_name="edm", label="l", site="", images=np.zeros((1, 1, size, size), np.uint8))

@@ -39,7 +39,7 @@ DICOM = {  # pydicom's own, of a few kilobytes each: every way in which pixels a
     "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm", "JPEG lossless colour": "SC_rgb_jpeg_gdcm.dcm",
     "JPEG-LS near-lossless": "JPEGLSNearLossless_16.dcm", "JPEG 2000": "MR_small_jp2klossless.dcm",
     "JPEG baseline": "SC_rgb_jpeg_dcmtk.dcm", "JPEG colour": "SC_rgb_small_odd_jpeg.dcm",
-    "deflated": "image_dfl.dcm", "dose, frames": "rtdose.dcm", "JPEG 2000 lossy": "JPEG2000.dcm",
+    "deflated": "image_dfl.dcm", "32 bits, frames": "SC_rgb_rle_32bit_2frame.dcm", "JPEG 2000 lossy": "JPEG2000.dcm",
     "colour": "SC_rgb_small_odd.dcm",
 }  # fmt: skip
 EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\xff\xff", b"\0\0\0\x80", b"\0\x80", b"\0")

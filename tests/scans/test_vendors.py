@@ -4,24 +4,45 @@ from hypothesis import strategies as st
 
 from synthassay.scans.vendors import device_name, manufacturer, one_spelling
 
+VARIANTS = {
+    "Siemens": ("SIEMENS", "Siemens Healthineers", " siemens  HealthCare GmbH", "SIEMENS_MED", "SIEMENS NM", "Acuson"),
+    "GE": ("GE MEDICAL SYSTEMS", "GE_MEDICAL_SYSTEMS", "\"GE Healthcare\"", "GEMS", "GEHC", "G.E.",
+           "G.E. Medical Systems", "GE Vingmed Ultrasound", "General Electrics"),
+    "Philips": ("Philips Medical Systems", "Philips Healthcare", "PHILIPS-F6C8A1", "Picker International, Inc."),
+    "Toshiba": ("TOSHIBA", "TOSHIBA_MEC", "TOSHIBA_MEC_US"),
+    "Canon": ("Canon Medical Systems", "CANON_MEC"),
+    "Fujifilm": ("FUJIFILM Corporation", "FUJI PHOTO FILM Co., ltd.", "FUJI"),
+    "Hologic": ("HOLOGIC, Inc.", "Lorad, A Hologic Company", "LORAD"),
+    "Agfa": ("Agfa-Gevaert", "AGFA HealthCare N.V."),
+    "Carestream": ("Carestream Health", "KODAK", "EASTMAN KODAK COMPANY"),
+    "Hitachi": ("Hitachi Medical Corporation", "Hitachi, Ltd.", "ALOKA CO., LTD."),
+    "United Imaging": ("UIH", "United Imaging", "Shanghai United Imaging Healthcare Co., Ltd."),
+    "Mindray": ("Mindray", "SHENZHEN MINDRAY BIO-MEDICAL ELECTRONICS CO., LTD."),
+    "Samsung": ("Samsung Electronics", "SAMSUNG MEDISON CO., LTD.", "Medison"),
+    "Varian": ("Varian Medical Systems, Inc.",),
+    "Imaging Dynamics": ("Imaging Dynamics Company Ltd.", "IMAGING DYNAMICS COMPANY"),
+    "Konica Minolta": ("KONICA MINOLTA", "KONICAMINOLTA"),
+    "Aster Medical": ("Aster  Medical", "ASTER MEDICAL", "Aster Medical, Inc.", "Aster Medical S.p.A."),  # not listed
+    "Geometrics": ("GEOMETRICS",),  # not GE
+}  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [("SIEMENS", "Siemens"), ("Siemens Healthineers", "Siemens"), (" siemens  HealthCare GmbH", "Siemens"),
-     ("SIEMENS_MED", "Siemens"), ("GE MEDICAL SYSTEMS", "GE"), ("\"GE Healthcare\"", "GE"), ("GEMS", "GE"),
-     ("G.E.", "G.E."), ("Philips Medical Systems", "Philips"), ("PHILIPS-F6C8A1", "Philips"),
-     ("TOSHIBA_MEC", "Toshiba"), ("TOSHIBA", "Toshiba"), ("Canon Medical Systems", "Canon"),
-     ("FUJI PHOTO FILM Co., ltd.", "Fujifilm"), ("FUJIFILM Corporation", "Fujifilm"),
-     ("KONICA MINOLTA", "Konica Minolta"),
-     ("Agfa-Gevaert", "Agfa"), ("GEOMETRICS", "Geometrics"), ("Aster  Medical", "Aster Medical"), ("", None)],
-)  # fmt: skip
-def test_manufacturers_get_one_spelling(written, expected):
-    assert manufacturer(written) == expected
+
+@pytest.mark.parametrize("expected", VARIANTS)
+def test_spelling_variants_of_one_manufacturer_are_one(expected):
+    assert {manufacturer(written) for written in VARIANTS[expected]} == {expected}
+
+
+@pytest.mark.parametrize("written", ["", "  ", None, "Unknown", "n/a", "ANONYMIZED"])
+def test_a_manufacturer_that_is_missing_stays_missing(written):
+    assert manufacturer(written) is None
 
 
 def test_device_does_not_name_its_manufacturer_twice():
     assert device_name("SIEMENS", "Siemens Skyra") == "Siemens Skyra"
     assert device_name("GE MEDICAL SYSTEMS", "DISCOVERY MR750") == "GE DISCOVERY MR750"
+    assert device_name("GE MEDICAL SYSTEMS", "GE Medical Systems Signa") == "GE Signa"
+    assert device_name("LORAD", "Lorad Selenia") == device_name("HOLOGIC, Inc.", "Selenia") == "Hologic Selenia"
+    assert device_name("SIEMENS", "GE Signa") == "Siemens GE Signa"
     assert device_name(None, "Skyra") == "Skyra"
     assert device_name("", None) is None
 

@@ -74,7 +74,7 @@ def prepared(tmp_path):
         resources=Resources(workers=1), progress=SilentProgress(), note=lambda output: output,
     )  # fmt: skip
     cohort, _ = prepare(context)
-    summary = cohort_summary(SimpleNamespace(cohort=cohort))
+    summary = cohort_summary(cohort, "patient")
     data = ReportData(title="t", run_id="r", seed=0, cohort=summary, sets=(), results=(), settings=spec.to_key())
     write_report(data, tmp_path / "out")
     (tmp_path / "out" / "terminal.txt").write_text(cohort_tables(cohort))

@@ -10,7 +10,7 @@ from synthassay.features.domain_specs import DomainSpec
 from synthassay.features.radiomics_specs import RadiomicsSpec
 from synthassay.features.specs import EfficientNetLite0Spec
 from synthassay.records import ImageSet
-from synthassay.stages.exhibits import pictured
+from synthassay.stages.samples import pictured
 from synthassay.stages.volumetric import check_parts
 
 

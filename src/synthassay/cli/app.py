@@ -48,21 +48,26 @@ def run_app(command: str, arguments: list[str]) -> int:
         hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
         raise _own_cause(error) or UserError(str(error)) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}") from error
-    except OSError as error:
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         if begun:
             raise
-        raise UserError(
-            f"cannot begin: {error.strerror} ({error.filename}).\n"
-            "Choose a folder that you may write to with store.root=DIR."
-        ) from error
+        raise _cannot_begin(error) from error
     finally:
         sys.argv = saved
         GlobalHydra.instance().clear()
     if mistakes:
         raise mistakes[0]
     return 0
+
+
+def _cannot_begin(error: Exception) -> UserError:
+    """Why there are no settings to begin with."""
+    if isinstance(error, OSError):
+        return UserError(f"cannot begin: {error.strerror} ({error.filename}).\n"
+                         "Choose a folder that you may write to with store.root=DIR.")  # fmt: skip
+    if isinstance(error, yaml.YAMLError):
+        return UserError(f"a settings file is not valid YAML: {' '.join(str(error).split())[:300]}")
+    return UserError(f"the settings do not fit together: {explain_config_error(error)}")
 
 
 def flags_first(arguments: list[str]) -> list[str]:

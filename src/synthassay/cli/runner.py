@@ -18,11 +18,14 @@ from synthassay.errors import UserError
 from synthassay.specs import Resources
 
 AUDIENCES = ("internal", "release")
+SECTIONS = ("store", "report", "select", "sample", "controls", "also_encode", "cohort", "budget", "encoder", "metric",
+            "privacy", "downstream", "tracker", "resources")  # fmt: skip
 MODES = ("online", "offline", "disabled")
 
 
 def run_cell(config: DictConfig, until: str) -> str:
     """Run the line up to the stage ``until`` and print what it left; returns the path printed last."""
+    _check_sections(config)
     audience = config.report.audience
     if audience not in AUDIENCES:
         raise UserError(f"report.audience={audience} is unknown; it is one of: {', '.join(AUDIENCES)}")
@@ -41,6 +44,14 @@ def run_cell(config: DictConfig, until: str) -> str:
     from synthassay.cli.session import run_session
 
     return run_session(config, specs, resources, tracker, progress, until)
+
+
+def _check_sections(config: DictConfig) -> None:
+    """Raises :class:`UserError` for a value where settings of their own belong, as in ``store=DIR``."""
+    for name in SECTIONS:
+        if not OmegaConf.is_dict(config[name]):
+            raise UserError(f"{name}={config[name]}: {name} holds several settings; write {name}.SETTING=VALUE.\n"
+                            "`synthassay run --cfg job` shows them.")  # fmt: skip
 
 
 def instantiate_specs(config: DictConfig) -> dict[str, Any]:

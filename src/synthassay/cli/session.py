@@ -19,9 +19,10 @@ from synthassay.reports.release import publishable
 from synthassay.reports.snapshots import snapshot_line
 from synthassay.specs import Resources
 from synthassay.stages.context import RunContext, RunSpec
-from synthassay.stages.exhibits import loss_curves, tracker_grids
+from synthassay.stages.exhibits import loss_curves
 from synthassay.stages.line import Line
 from synthassay.stages.report import cohort_page, report
+from synthassay.stages.samples import tracker_grids
 from synthassay.stages.team_store import TeamStore
 from synthassay.store.provenance import usable_cores
 from synthassay.store.store import Store

@@ -14,6 +14,8 @@ FIRST = ("PatientName", "PatientID", "PatientBirthDate", "OtherPatientIDs", "Pat
 MOST_LISTED = 6  # attributes of a kind, in the short table
 NOTE = (f"Held against the basic profile of DICOM PS3.15, edition {EDITION}. The store keeps none of it but site, "
         "device, view, sex and age: ids become keyed pseudonyms, dates days since a patient's first scan.")  # fmt: skip
+LOOKED_AT = {"dicom": "headers, names and columns", "nifti": "headers, sidecars, names and columns",
+             "images": "names and columns"}  # fmt: skip
 _Key = TypeVar("_Key")
 CODES = "X: remove, Z: empty, D: put a dummy, U: put another UID, clean: take out of the text."
 
@@ -69,6 +71,11 @@ def header_tables(carried: Mapping[str, Carried]) -> list[CohortTable]:
             patients=tuple(len(count.patients) for count in long), note=CODES,
         ),
     ] if order else []  # fmt: skip
+
+
+def nothing_carried(carried: Mapping[str, Carried], kind: str) -> str:
+    """What is said where :func:`header_tables` has nothing to show: that somebody has looked, and where."""
+    return f"Nothing that identifies people was found in the {LOOKED_AT[kind]} of {len(carried):,} files and tables."
 
 
 def _counted(alike: Counter[Carried], keys: Callable[[Findings], Iterable[_Key]]) -> dict[_Key, _Count]:

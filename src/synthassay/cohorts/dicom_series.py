@@ -1,6 +1,6 @@
 """DICOM files of a cohort as series: where each slice stands, what is no volume and why, and a table of it all."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +11,10 @@ from synthassay.cohorts.sources import Source
 from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.dicom.geometry import orientation_name
 from synthassay.scans.dicom.series import Slice, Stack, split_series
+from synthassay.scans.natures import TOLD
 from synthassay.scans.unreadable import Unreadable
 
-LOCALISER = Unreadable("ImageType", "LOCALIZER", "a localiser, which only plans the scans")
+LOCALISER = Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
 UNKNOWN = "unknown"
 T = TypeVar("T")
 
@@ -125,12 +126,25 @@ def _range(values: Sequence[T], say: Callable[[T], str]) -> str:
     return say(values[0]) if len(values) == 1 else f"{say(values[0])} to {say(values[-1])}"
 
 
+def told_of_files(sources: Sequence[Source]) -> list[str]:
+    """Sentences about files that are no plain scans, beside others that are, and about graphics beside the pixels."""
+    counts = Counter(nature for source in sources for nature in source.natures)
+    sentences = [f"{counts[nature]:,} of {len(sources):,} files are {what}; cohort.without=[{nature}] leaves them out."
+                 for nature, what in TOLD.items() if 0 < counts[nature] < len(sources)]  # fmt: skip
+    modalities = Counter(source.modality or UNKNOWN for source in sources)
+    if len(modalities) > 1:
+        shown = ", ".join(f"{name} ({count:,})" for name, count in sorted(modalities.items()))
+        sentences.append(f"The files are of several modalities, whose values mean different things: {shown}; "
+                         "cohort.modalities names those to keep.")  # fmt: skip
+    drawn = {(source.patient, source.series) for source in sources if source.overlays}
+    if drawn:
+        sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")
+    return sentences
+
+
 def told(stacks: Sequence[SourceStack], straightened: bool) -> list[str]:
     """Sentences about what a reader should know; ``straightened``: volumes are put onto the patient's axes."""
     sentences = []
-    drawn = {one.source.path for one in stacks if one.source.overlays}
-    if drawn:
-        sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")
     tilted = sum(one.stack.tilt_degrees > 0 for one in stacks)
     if tilted and not straightened:
         sentences.append(f"{tilted:,} stacks were scanned with a tilted gantry, and their slices stay shifted against "

@@ -17,10 +17,11 @@ from synthassay.scans.devices import DeviceFacts, device_of, positive
 from synthassay.scans.dicom.attributes import text_of
 from synthassay.scans.dicom.deidentify import check_header
 from synthassay.scans.dicom.files import guarded, open_header
-from synthassay.scans.dicom.header import DicomHeader, header_of
+from synthassay.scans.dicom.header import DicomHeader, header_of, patient_id_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.volumes import read_volume
+from synthassay.scans.natures import FIELDS
 from synthassay.scans.pool import restart_clock
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
@@ -35,7 +36,7 @@ def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
 def carried_by(dataset: Any, path: str) -> Carried:
     """What the header of a file that was opened carries about people."""
     with guarded("header", "the DICOM header is damaged"):
-        patient = text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID") or path
+        patient = patient_id_of(dataset) or text_of(dataset, "StudyInstanceUID") or path
         return Carried(check_header(dataset, path), patient, text_of(dataset, "SeriesInstanceUID") or path)
 
 
@@ -74,16 +75,23 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         view=view_of(header.extra.get(spec.view_from), header.laterality, view_code),
         device=device_of(scanner, spec.device_from), scanner=scanner, sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=header.modality, overlays=header.overlays, slices=header.slices,
+        modality=_modality(header), overlays=header.overlays, natures=header.natures, slices=header.slices,
     )  # fmt: skip
+
+
+def _modality(header: DicomHeader) -> str | None:
+    """A code of the standard's form; other text of a header may be anything, also a name."""
+    known = header.modality is None or re.fullmatch("[A-Z]{2,4}", header.modality)
+    return header.modality if known else "another value"
 
 
 def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | None:
     """(field, found, reason) where a readable header says that the file is not for this cohort."""
-    modality = header.modality or "absent"
-    if spec.modalities and modality not in spec.modalities:
-        shown = modality if re.fullmatch("[A-Z]{2,4}|absent", modality) else "another value"
-        return "Modality", shown, "not one of cohort.modalities"
+    if spec.modalities and (header.modality or "absent") not in spec.modalities:
+        return "Modality", _modality(header) or "absent", "not one of cohort.modalities"
+    for nature in spec.without:
+        if nature in header.natures:
+            return FIELDS[nature], nature.replace("_", " "), "left out by cohort.without"
     return None
 
 

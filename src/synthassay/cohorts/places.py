@@ -75,6 +75,7 @@ def _table(merges: Merges) -> CohortTable | None:
         rows=tuple((start, end, what, f"{len(merges[what, start, end]):,}", f"{count:,}")
                    for (what, start, end), count in zip(keys, patients, strict=True)),
         patients=tuple(patients),
-        note="Manufacturers by a list of how they write themselves; sites and devices where they differ in case, "
-             "blanks or punctuation only, and sites by cohort.merge_sites.",
+        note="Manufacturers by a list of how they write themselves, with their brands (Toshiba and Canon stay two); "
+             "sites and devices where they differ in case, blanks or punctuation only, and sites by "
+             "cohort.merge_sites.",
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts import volumes
-from synthassay.cohorts.carried import header_tables, with_findings
+from synthassay.cohorts.carried import header_tables, nothing_carried, with_findings
 from synthassay.cohorts.dicom_series import places_of, write_series
 from synthassay.cohorts.duplicates.find import find_doubles
 from synthassay.cohorts.duplicates.pairs import Doubles
@@ -80,7 +80,9 @@ def prepare_cohort(
     chunks = workdir / "chunks"
     read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
     found.refused += damaged
-    found.tables += header_tables(with_findings(found.carried, read))
+    about_people = header_tables(with_findings(found.carried, read))
+    found.tables += about_people
+    found.notes += [] if about_people else [nothing_carried(found.carried, spec.kind)]
     stem = keys / table_stem(spec, root)
     images = _selected(read, found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))

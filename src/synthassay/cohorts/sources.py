@@ -9,6 +9,7 @@ from synthassay.scans.devices import NO_FACTS, DeviceFacts
 from synthassay.scans.dicom.series import Stack
 from synthassay.scans.dicom.slices import SliceFacts
 from synthassay.scans.findings import Findings
+from synthassay.scans.natures import Nature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Source:
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
     overlays: int = 0  # graphics that a DICOM file carries beside its pixels
+    natures: frozenset[Nature] = frozenset()  # of a DICOM file that is no plain scan
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
     carried: Findings = frozenset()  # about people, of a file whose description is more than its header
     stack: Stack | None = None  # the slices of a volume, where it is one of several DICOM files or a part of one

@@ -11,6 +11,7 @@ from synthassay.cohorts.phantom.specs import PhantomSpec
 from synthassay.cohorts.table_specs import Fact, TableSpec, check_path_facts, settings_of_a_table, shown
 from synthassay.scans.devices import DevicePart
 from synthassay.scans.limits import LimitSpec
+from synthassay.scans.natures import Nature
 from synthassay.scans.volumes import NotANumber, VolumeSpec
 from synthassay.specs import Spec
 
@@ -322,6 +323,8 @@ class DicomSpec(CohortSpec):
     ``units`` of grey values: ``stored``, ``rescaled`` (rescale slope and intercept or modality LUT applied; for CT,
     Hounsfield units) or ``suv`` (for PET, standardised uptake by body weight; files that do not tell it are refused).
 
+    ``without`` leaves files out by what their headers say they are.
+
     With ``dimensions=3`` each stack of parallel slices at even distances is one image; ``volume.index`` keeps that
     number of each series (for example the first b-value), ``null`` all.
 
@@ -334,6 +337,7 @@ class DicomSpec(CohortSpec):
     view_from: str = "ViewPosition"
     units: Literal["stored", "rescaled", "suv"] = "rescaled"
     modalities: tuple[str, ...] = ()
+    without: tuple[Nature, ...] = ()
     phantom: PhantomSpec | None = None
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from synthassay.cohorts.dicom_series import (
     series_table,
     stacks_of,
     told,
+    told_of_files,
     volumes_of,
     without_localisers,
 )
@@ -38,15 +39,18 @@ from synthassay.scans.nifti.volume import header_path
 from synthassay.scans.unreadable import Unreadable
 from synthassay.specs import Resources
 
-# Besides fields of names, UIDs and dates, which their value representation tells.
-IDENTIFYING = frozenset({
-    "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "PatientAddress", "PatientTelephoneNumbers",
-    "PatientComments", "PatientInsurancePlanCodeSequence", "MedicalRecordLocator", "AccessionNumber", "StudyID",
-    "AdmissionID", "ServiceEpisodeID", "RequestedProcedureID", "PerformedProcedureStepID", "ScheduledProcedureStepID",
-    "FillerOrderNumberImagingServiceRequest", "PlacerOrderNumberImagingServiceRequest", "ClinicalTrialSubjectID",
-    "ClinicalTrialSubjectReadingID", "AdditionalPatientHistory", "ImageComments",
+PATIENT = 0x0010  # the group of what is about the patient; of its fields, these are shared by many
+SHARED = frozenset({
+    "PatientSex", "PatientSexNeutered", "PatientSize", "PatientWeight", "EthnicGroup", "EthnicGroups", "SmokingStatus",
+    "PregnancyStatus", "PatientSpeciesDescription", "PatientBreedDescription",
 })  # fmt: skip
-IDENTIFYING_VRS = frozenset({"PN", "UI", "DA", "DT"})
+# Besides fields of names, UIDs, dates and long texts, which their value representation tells.
+IDENTIFYING = frozenset({
+    "AccessionNumber", "StudyID", "AdmissionID", "ServiceEpisodeID", "RequestedProcedureID", "PerformedProcedureStepID",
+    "ScheduledProcedureStepID", "FillerOrderNumberImagingServiceRequest", "PlacerOrderNumberImagingServiceRequest",
+    "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID",
+})  # fmt: skip
+IDENTIFYING_VRS = frozenset({"PN", "UI", "DA", "DT", "TM", "LT", "UT"})
 
 
 @dataclass(slots=True)
@@ -171,6 +175,7 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
 
 def _sort_series(found: Survey, spec: CohortSpec) -> None:
     """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
+    found.notes += told_of_files(found.sources)
     found.stacks = stacks_of(found.sources)
     if spec.dimensions == 2:
         found.sources, refused = without_localisers(found.sources)
@@ -204,7 +209,8 @@ def _check_keywords(spec: CohortSpec) -> None:
                 continue
             raise UserError(f"cohort.{setting}: {keyword!r} is not a DICOM keyword.\n"
                             "Write it as the standard does, for example InstitutionName.")  # fmt: skip
-        if keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
+        of_patient = tag >> 16 == PATIENT and keyword not in SHARED
+        if of_patient or keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
             raise UserError(f"cohort.{setting}: {keyword} names a person, an examination or a date, and its values "
                             "would be kept as they are.\nName a field that many patients share, for example "
                             "InstitutionName, or a column of the table.")  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from synthassay.records import CohortTable, Identity, MetricResult
 from synthassay.reports.data import CohortCount, CohortSummary, ReportData
 from synthassay.reports.layout import Cell, Head, Row, Table, floor_text, row_decimals, text_table
-from synthassay.reports.numbers import ABSENT, count, duration, interval, listing, megabytes, number
+from synthassay.reports.numbers import ABSENT, count, duration, interval, listing, megabytes, number, plural
 from synthassay.reports.suppression import WITHHELD
 from synthassay.reports.tables import FAMILIES
 from synthassay.reports.words import FAMILY_NAMES, clean, group_name, metric_name, why
@@ -41,12 +41,21 @@ def labelled_by(cohort: CohortSummary) -> str:
     return f"labelled by {clean(cohort.label)}" if cohort.label else "without labels"
 
 
+def images_of(cohort: CohortSummary, adjective: str = "") -> str:
+    """``"2,608 real images of 76 patients"``, or of what the ids stand for in their stead."""
+    images = plural(cohort.images, f"{adjective}image")
+    whose = "" if cohort.unit == "image" else f" of {plural(cohort.patients, cohort.unit)}"
+    return f"{images}{whose}" if cohort.unit == "patient" else f"{images}{whose}, each counted as a patient"
+
+
 def cohort_facts(data: ReportData) -> Facts:
     """The cohort in a few lines."""
     cohort = data.cohort
     channels, *sides = cohort.shape
     what = "Volumes" if len(sides) == 3 else "Images"
-    facts = [("Cohort", clean(cohort.name)), ("Patients", count(cohort.patients)), (what, count(cohort.images))]
+    patients = count(cohort.patients)
+    patients += "" if cohort.unit == "patient" else f": each {cohort.unit} counts as one"
+    facts = [("Cohort", clean(cohort.name)), ("Patients", patients), (what, count(cohort.images))]
     size = " × ".join(map(str, sides))
     facts.append(("Size", f"{size}, {channels} channel{'s' if channels > 1 else ''}, {cohort.bits} bits"))
     said = f"{clean(cohort.label)}; downstream predicts “{clean(cohort.positive)}”" if cohort.label else "none"

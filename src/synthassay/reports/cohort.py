@@ -8,6 +8,7 @@ from synthassay.reports.account import (
     cohort_facts,
     count_tables,
     flat_facts,
+    images_of,
     labelled_by,
     provenance_facts,
     quarantine_table,
@@ -16,7 +17,6 @@ from synthassay.reports.account import (
 )
 from synthassay.reports.data import Audience, ReportData
 from synthassay.reports.layout import Table
-from synthassay.reports.numbers import plural
 from synthassay.reports.real_data.section import RealData, real_data_section
 from synthassay.reports.samples import Samples, samples
 from synthassay.reports.sentences.grammar import sentence
@@ -75,7 +75,7 @@ def cohort_card(data: ReportData, opening: str) -> CohortCard:
 def cohort_page_of(data: ReportData) -> CohortPage:
     """The page of ``data``, which has no sets and no results, and is fit for its audience already."""
     cohort = data.cohort
-    first = f"{plural(cohort.images, 'image')} of {plural(cohort.patients, 'patient')}, {labelled_by(cohort)}"
+    first = f"{images_of(cohort)}, {labelled_by(cohort)}"
     return CohortPage(
         title=clean(data.title), run_id=clean(data.run_id), audience_line=AUDIENCES[data.audience],
         tested=[sentence(first), "Nothing has been trained: this is what the scans are and how they were read."],

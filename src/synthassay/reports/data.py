@@ -11,6 +11,7 @@ from synthassay.card import DataCard
 from synthassay.records import CohortTable, MetricResult, Origin
 
 Audience = Literal["internal", "release"]
+Unit = Literal["patient", "lesion", "image"]
 
 
 def _check_uint8(owner: str, pixels: NDArray[Any], ndim: int) -> None:
@@ -158,6 +159,7 @@ class CohortSummary:
     """The real scans: how many, of whom, how they were read, and what they cannot answer."""
 
     name: str
+    unit: Unit = "patient"  # what an id stands for, and so what counts as a patient
     label: str  # what the label says, for example "lesion"; "" where no image has one
     positive: str  # name of the class that downstream tasks predict
     patients: int
@@ -185,6 +187,7 @@ class ReportData:
     card: DataCard = field(default_factory=DataCard)
     settings: Mapping[str, Any] = field(default_factory=dict)  # the run's configuration, nested
     grids: Sequence[GridCell] = ()  # columns appear in the order of their first cell
+    grid_left_out: Mapping[str, int] = field(default_factory=dict)  # how many sites and labels have no row in them
     strips: Sequence[Strip] = ()
     pairs: Sequence[CopiedPair] = ()
     losses: Sequence[LossCurve] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthassay.reports.account import labelled_by
+from synthassay.reports.account import images_of, labelled_by
 from synthassay.reports.data import ReportData
 from synthassay.reports.numbers import listing, plural
 from synthassay.reports.private import private_findings
@@ -32,10 +32,9 @@ def opening_sentences(data: ReportData) -> list[str]:
     images = sum(item.images for item in data.sets if item.name in results.tested)
     many = len(results.tested) > 1
     first = (f"{plural(len(results.tested), 'synthetic set')} of {plural(images, 'image')}{' in all' if many else ''} "
-             f"({names}), tested against {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
-             f"{plural(cohort.patients, 'patient')}, {labelled_by(cohort)}") if names else (
-             f"Controls only, on {clean(cohort.name)}: {plural(cohort.images, 'real image')} of "
-             f"{plural(cohort.patients, 'patient')}")  # fmt: skip
+             f"({names}), tested against {clean(cohort.name)}: {images_of(cohort, 'real ')}, "
+             f"{labelled_by(cohort)}") if names else (
+             f"Controls only, on {clean(cohort.name)}: {images_of(cohort, 'real ')}")  # fmt: skip
     sentences = [sentence(first)]
     if cohort.external:
         kept = listing([clean(name) for name in cohort.external])

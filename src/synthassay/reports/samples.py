@@ -1,12 +1,12 @@
 """Sample grids and copied pairs: the parts of the page that show images."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from synthassay.reports.data import CopiedPair, GridCell, ReportData
 from synthassay.reports.images import montage, png_uri
-from synthassay.reports.numbers import number
+from synthassay.reports.numbers import number, plural
 from synthassay.reports.words import clean, short
 
 _PIXELATED_BELOW = 160  # images with fewer rows are shown as the pixels that they are
@@ -88,7 +88,7 @@ def samples(data: ReportData) -> Samples | None:
         cells = [by_place.get((name, label, site)) or shared.get((name, label)) for name in names]
         rows.append(SampleRow(short(label), short(site), [_picture(cell) for cell in cells]))
     columns = [Column(short(name, 18), _role(origins.get(name))) for name in names]
-    return Samples(columns, rows, _explained(origins.values()))
+    return Samples(columns, rows, f"{_explained(origins.values())}{_left_out(data.grid_left_out)}")
 
 
 def _explained(origins: Collection[str]) -> str:
@@ -97,6 +97,12 @@ def _explained(origins: Collection[str]) -> str:
     controls = "; the controls on the right are rulers made without training" if "control" in origins else ""
     return ("Images drawn by seed, not chosen. One row per label and site, real images in the first "
             f"column{controls}.")  # fmt: skip
+
+
+def _left_out(left_out: Mapping[str, int]) -> str:
+    """That places have no row, after what precedes it; empty where all have one."""
+    parts = [plural(number, what) for what, number in left_out.items() if number]
+    return f" Not shown: {' and '.join(parts)} with fewer images." if parts else ""
 
 
 def _role(origin: str | None) -> str:

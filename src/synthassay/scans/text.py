@@ -12,6 +12,7 @@ SUFFIXES = (".nii.gz", ".csv.gz", ".tsv.gz", ".dcm", ".dicom", ".ima", ".nii", "
 # Ages above 89 identify people in small groups; US law (45 CFR 164.514(b)(2)(i)(C)) asks for one class of 90 and over.
 OLDEST_AGE = 90.0
 FINE_BELOW = 2  # years
+NO_BIRTH = datetime.date(1900, 1, 1)  # what programs write over a date of birth
 AGE_BANDS = ((18.0, "under 18"), (40.0, "18-39"), (60.0, "40-59"), (80.0, "60-79"), (float("inf"), "80 and over"))
 MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown", "anonymous", "anonymized", "-"})
 
@@ -63,7 +64,7 @@ def age_of(value: object, birth: object = None, study: object = None) -> float |
         days = {"d": 365.25, "w": 365.25 / 7, "m": 12.0}
         return _plausible(float(match[1]) / days.get(match[2].lower(), 1.0))
     born, scanned = date_of(birth), date_of(study)
-    if born is None or scanned is None:
+    if born is None or scanned is None or born == NO_BIRTH:
         return None
     years = scanned.year - born.year - ((scanned.month, scanned.day) < (born.month, born.day))
     return _plausible(years if years >= FINE_BELOW else (scanned - born).days / 365.25)

@@ -1,7 +1,8 @@
 """Names of manufacturers, devices and institutions: the spelling variants of one are one.
 
-Makers that were bought keep the name they wrote: Toshiba's scanners stay Toshiba, although Canon builds their
-successors, since a device is what made the image. Divisions and legal forms of one maker are that maker.
+Divisions, legal forms and brands of one maker are that maker, also those that it bought and writes into headers under
+both names (Lorad is Hologic, Kodak Carestream, Picker and Marconi Philips, Medison Samsung). Toshiba and Canon, and
+Hitachi and Fujifilm, stay two, although the one builds the other's successors: their scanners are known under both.
 """
 
 import re
@@ -13,22 +14,26 @@ from synthassay.scans.text import MAX_TEXT, clean
 
 # First words (lower case) of how manufacturers write themselves in headers, and one spelling for each.
 MANUFACTURERS = (
-    ("siemens", "Siemens"), ("acuson", "Siemens"), ("ge medical", "GE"), ("ge healthcare", "GE"), ("gems", "GE"),
-    ("ge", "GE"), ("general electric", "GE"), ("ge vingmed", "GE"), ("gehc", "GE"), ("philips", "Philips"),
-    ("marconi", "Philips"), ("adac", "Philips"), ("picker", "Philips"), ("toshiba", "Toshiba"), ("canon", "Canon"),
-    ("hitachi", "Hitachi"), ("aloka", "Hitachi"), ("fujifilm", "Fujifilm"), ("fuji photo", "Fujifilm"),
-    ("fuji film", "Fujifilm"), ("hologic", "Hologic"), ("lorad", "Hologic"), ("carestream", "Carestream"),
-    ("kodak", "Carestream"), ("eastman kodak", "Carestream"), ("agfa", "Agfa"), ("konica", "Konica Minolta"),
-    ("samsung", "Samsung"), ("medison", "Samsung"), ("united imaging", "United Imaging"), ("uih", "United Imaging"),
-    ("esaote", "Esaote"), ("mindray", "Mindray"), ("shimadzu", "Shimadzu"), ("neusoft", "Neusoft"),
-    ("varian", "Varian"), ("elekta", "Elekta"), ("bruker", "Bruker"), ("hyperfine", "Hyperfine"),
+    ("siemens", "Siemens"), ("acuson", "Siemens"), ("ge", "GE"), ("gems", "GE"), ("gehc", "GE"),
+    ("general electric", "GE"), ("general electrics", "GE"), ("philips", "Philips"), ("marconi", "Philips"),
+    ("adac", "Philips"), ("picker", "Philips"), ("toshiba", "Toshiba"), ("canon", "Canon"), ("hitachi", "Hitachi"),
+    ("aloka", "Hitachi"), ("fujifilm", "Fujifilm"), ("fuji", "Fujifilm"), ("hologic", "Hologic"), ("lorad", "Hologic"),
+    ("carestream", "Carestream"), ("kodak", "Carestream"), ("eastman kodak", "Carestream"), ("agfa", "Agfa"),
+    ("konica", "Konica Minolta"), ("konicaminolta", "Konica Minolta"), ("samsung", "Samsung"), ("medison", "Samsung"),
+    ("united imaging", "United Imaging"), ("uih", "United Imaging"), ("esaote", "Esaote"), ("mindray", "Mindray"),
+    ("shimadzu", "Shimadzu"), ("neusoft", "Neusoft"), ("varian", "Varian"), ("elekta", "Elekta"), ("bruker", "Bruker"),
+    ("hyperfine", "Hyperfine"), ("imaging dynamics", "Imaging Dynamics"),
 )  # fmt: skip
 MAKERS = frozenset(name for _, name in MANUFACTURERS)
-# What follows the name of a maker without being a model.
-DIVISIONS = frozenset({
-    "medical", "systems", "system", "healthcare", "healthineers", "health", "care", "gmbh", "ag", "inc", "co", "ltd",
-    "corporation", "corp", "imaging", "electric", "photo", "film", "minolta", "technologies", "electronics", "kodak",
-    "&",
+SEATS = frozenset({"shanghai", "shenzhen", "shenyang"})  # that makers write before their name
+# What follows the name of a maker without being a model; legal forms are left away from names that are not listed too.
+LEGAL_FORMS = frozenset({
+    "ag", "bv", "co", "company", "corp", "corporation", "gmbh", "inc", "incorporated", "kg", "limited", "llc", "ltd",
+    "nv", "oy", "plc", "sa", "spa", "srl",
+})  # fmt: skip
+DIVISIONS = LEGAL_FORMS | frozenset({
+    "medical", "systems", "system", "healthcare", "healthineers", "health", "care", "imaging", "electric", "photo",
+    "film", "minolta", "technologies", "electronics", "kodak", "&",
 })  # fmt: skip
 
 
@@ -37,11 +42,21 @@ def manufacturer(value: object) -> str | None:
     text = clean(value)
     if text is None:
         return None
-    words = " ".join(re.findall(r"[^\W_]+", text.casefold())) + " "
+    words = re.findall(r"[^\W_]+", text.casefold())
+    words = words[1:] if words and words[0] in SEATS else words
+    joined = re.sub(r"\b(\w) (?=\w\b)", r"\1", " ".join(words))  # G.E. is GE
     for start, name in MANUFACTURERS:
-        if words.startswith(start + " "):
+        if f"{joined} ".startswith(f"{start} "):
             return name
-    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in text.split())
+    parts = text.split()
+    while len(parts) > 1 and _plain(parts[-1]) in LEGAL_FORMS:
+        parts.pop()
+    parts[-1] = parts[-1].rstrip(",")
+    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in parts)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[.,]", "", word.casefold())
 
 
 def device_name(maker: object, model: object) -> str | None:
@@ -49,8 +64,8 @@ def device_name(maker: object, model: object) -> str | None:
     first, second = manufacturer(maker), clean(model)
     if first is None or second is None:
         return first or second
-    known = second.casefold().startswith(first.casefold() + " ")
-    return second[:MAX_TEXT] if known else f"{first} {second}"[:MAX_TEXT].rstrip()
+    own, rest = _maker_and_model(second)
+    return " ".join([first, rest if own == first else second])[:MAX_TEXT].rstrip()
 
 
 def written_device(value: object) -> str | None:
@@ -58,13 +73,18 @@ def written_device(value: object) -> str | None:
     text = clean(value)
     if text is None:
         return None
+    maker, model = _maker_and_model(text)
+    return device_name(maker, model)
+
+
+def _maker_and_model(text: str) -> tuple[str | None, str]:
+    """The maker that ``text`` begins with, its division left away, and what follows; None where it is not known."""
     words = text.split()
     for count in range(len(words), 0, -1):  # the longest beginning that is a maker and its division
         maker = manufacturer(" ".join(words[:count]))
-        divisions = all(word.casefold().strip(".,") in DIVISIONS for word in words[1:count])
-        if maker in MAKERS and divisions:
-            return device_name(maker, " ".join(words[count:]))
-    return text
+        if maker in MAKERS and all(_plain(word) in DIVISIONS for word in words[1:count]):
+            return maker, " ".join(words[count:])
+    return None, text
 
 
 def spelling_key(name: str) -> str:

@@ -1,53 +1,36 @@
-"""What the report shows besides numbers: summaries, sample grids, copied pairs, losses."""
+"""What the report shows besides numbers and samples: summaries, strips, copied pairs, losses."""
 
 import csv
-from collections.abc import Iterable, Iterator
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.generators.conditioning.plan_specs import PlanSpec
 from synthassay.generators.selection_specs import SelectSpec
-from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, ImageSet
+from synthassay.records import GROUP_COLUMNS, MISSING, SPLITS, UNLABELLED, Cohort, ImageSet
 from synthassay.reports.data import (
     CohortCount,
     CohortSummary,
     CopiedPair,
-    GridCell,
     LossCurve,
     Selection,
     SetSummary,
     Strip,
+    Unit,
 )
-from synthassay.seeding import derive_seed
+from synthassay.scans.text import AGE_BANDS
 from synthassay.specs import Spec, digest_of
+from synthassay.stages.samples import pictured
 
 if TYPE_CHECKING:
     from synthassay.stages.line import Line
 
-PER_CELL = 6  # images of one set, label and site in a grid
 PAIRS = 6  # most copied pairs of one set
 STRIP_ROWS = 3  # seeds of a strip of counterfactuals
+ORDERS = {"split": SPLITS, "age_band": tuple(name for _, name in AGE_BANDS)}  # of other columns: sorted
 PLANNED = {"uniform": "every combination of conditions equally often", "table": "conditions from a table"}
-
-
-def as_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """``uint8`` as it is, ``uint16`` by its high byte."""
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-
-
-def pictured(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """``[m, c, h, w]`` as ``uint8``; of volumes ``[m, c, d, h, w]`` the middle slices across the three axes.
-
-    These stand side by side, the first one as the volume is stacked, at the top of a black ground.
-    """
-    if pixels.ndim == 4:
-        return as_uint8(pixels)
-    planes = [as_uint8(np.take(pixels, pixels.shape[axis] // 2, axis)) for axis in (2, 3, 4)]
-    height = max(plane.shape[2] for plane in planes)
-    return np.concatenate([np.pad(p, ((0, 0), (0, 0), (0, height - p.shape[2]), (0, 0))) for p in planes], axis=3)
 
 
 def set_summaries(line: "Line") -> list[SetSummary]:
@@ -94,9 +77,9 @@ def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: Pl
         yield PLANNED[plan.rule]
 
 
-def cohort_summary(line: "Line") -> CohortSummary:
-    """Counts by split, site, device, label, sex and age band, the policy and the notes."""
-    cohort, images = line.cohort, line.cohort.images
+def cohort_summary(cohort: Cohort, unit: Unit) -> CohortSummary:
+    """Counts by split, site, device, label, sex and age band, the policy and the notes; ids stand for ``unit``."""
+    images = cohort.images
     columns = {"split": cohort.splits, "label": np.array([*images.label_names, "no label"])[images.labels]}
     columns |= {name: images.groups[name] for name in GROUP_COLUMNS if name in images.groups}
     counts = [row for name, values in columns.items() for row in _counts(name, values, images.patients)]
@@ -104,6 +87,7 @@ def cohort_summary(line: "Line") -> CohortSummary:
     outside = sorted({str(site) for site in images.groups["site"][external]}) if "site" in images.groups else []
     return CohortSummary(
         name=cohort.name,
+        unit=unit,
         label=cohort.label if (images.labels != UNLABELLED).any() else "",
         positive=images.label_names[cohort.positive],
         patients=len(np.unique(images.patients)),
@@ -120,7 +104,8 @@ def cohort_summary(line: "Line") -> CohortSummary:
 
 def _counts(column: str, values: NDArray[np.str_], patients: NDArray[np.str_]) -> list[CohortCount]:
     found = [str(v) for v in np.unique(values)]
-    order = [s for s in SPLITS if s in found] if column == "split" else found
+    ranks = {name: rank for rank, name in enumerate(ORDERS.get(column, ()))}
+    order = sorted(found, key=lambda name: (name == MISSING, ranks.get(name, 0)))
     return [
         CohortCount(
             column=column, value=v, patients=len(np.unique(patients[values == v])), images=int((values == v).sum())
@@ -128,42 +113,6 @@ def _counts(column: str, values: NDArray[np.str_], patients: NDArray[np.str_]) -
         for v in order
         if len(order) > 1 or v != MISSING
     ]
-
-
-def grid_cells(line: "Line", *, real_images: bool) -> list[GridCell]:
-    """Sample images per set, label and site. Controls are made of real images, all but the noise."""
-    shown: dict[str, ImageSet] = {}
-    if real_images:
-        shown["real (test)"] = line.cohort.split("test")
-        if len(external := line.cohort.split("external")):
-            shown["real (external)"] = external
-    for name, images in line.sets.items():
-        if real_images or images.origin in ("generator", "external"):
-            shown[name] = images
-    return [cell for name, images in shown.items() for cell in _cells(name, images)]
-
-
-def split_cells(line: "Line") -> list[GridCell]:
-    """Real images per split, label and site; only those that are shown are read."""
-    cohort = line.cohort
-    return [cell for name in SPLITS for cell in _cells(name, cohort.images, cohort.splits == name)]
-
-
-def _cells(name: str, images: ImageSet, within: NDArray[np.bool_] | bool = True) -> Iterable[GridCell]:
-    """The cells of the images ``within``, all of them by default."""
-    sites = images.groups.get("site", np.full(len(images), MISSING))
-    for label, site in product(np.unique(images.labels).tolist(), np.unique(sites)):
-        rows = np.flatnonzero((images.labels == label) & (sites == site) & within)
-        if not len(rows):
-            continue
-        chosen = np.random.default_rng(derive_seed("grid", name, label, str(site))).permutation(rows)[:PER_CELL]
-        text = images.label_names[label] if label != UNLABELLED else "no label"
-        yield GridCell(
-            set_name=name,
-            label=text,
-            site=str(site),
-            images=pictured(np.asarray(images.pixels[np.sort(chosen)])),
-        )
 
 
 def strips(line: "Line") -> list[Strip]:
@@ -229,13 +178,3 @@ def loss_curves(line: "Line") -> list[LossCurve]:
                 part = "" if path.parent == trained.path else f" {path.parent.name}"  # a training before the other
                 curves.append(LossCurve(generator=name + part, columns=columns))
     return curves
-
-
-def tracker_grids(line: "Line", real_images: bool) -> dict[str, NDArray[np.uint8]]:
-    """One picture ``[h, w, c]`` per set: a row of samples for each label and site."""
-    rows: dict[str, list[NDArray[np.uint8]]] = {}
-    for cell in grid_cells(line, real_images=real_images):
-        padded = np.zeros((PER_CELL, *cell.images.shape[1:]), np.uint8)
-        padded[: len(cell.images)] = cell.images
-        rows.setdefault(cell.set_name, []).append(np.concatenate(list(padded.transpose(0, 2, 3, 1)), axis=1))
-    return {name: np.concatenate(strips, axis=0) for name, strips in rows.items()}

@@ -20,19 +20,18 @@ from synthassay.stages.context import stage_timings
 from synthassay.stages.exhibits import (
     cohort_summary,
     copied_pairs,
-    grid_cells,
     loss_curves,
     set_summaries,
-    split_cells,
     strips,
 )
 from synthassay.stages.line import Line
+from synthassay.stages.samples import grid_cells, left_out, split_cells
 from synthassay.store.files import disk_errors_explained, write_json
 from synthassay.store.provenance import package_versions, source_revision
 from synthassay.store.store import StageKey
 from synthassay.whole_files import PRIVATE, replacing
 
-VERSION = 6
+VERSION = 7
 FILES = ("report.html", "results.json", "results.parquet")
 PAGES = ("report.html", "cohort.html")
 
@@ -105,17 +104,19 @@ def report_data(line: Line, audience: Audience, grids: Sequence[GridCell] | None
     for name, reasons in line.left_out.items():
         quarantine |= {f"{name}: {reason}": count for reason, count in reasons.items()}
     internal = audience == "internal"
+    without = left_out(cohort)
     return ReportData(
         title=f"{cohort.name}: {', '.join(spec.name for spec in line.context.spec.generators) or 'controls only'}",
         run_id=line.run_id,
         seed=line.context.spec.seed,
-        cohort=cohort_summary(line),
+        cohort=cohort_summary(cohort, line.context.spec.cohort.patient_is),
         card=line.card,
         sets=set_summaries(line),
         results=line.results,
         audience=audience,
         settings=line.public_spec(),
         grids=grid_cells(line, real_images=internal) if grids is None else grids,
+        grid_left_out={"site": len(without.sites), "label": len(without.labels)},
         pairs=copied_pairs(line) if internal else (),
         strips=strips(line),
         losses=loss_curves(line),

@@ -40,6 +40,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it is": lambda image: image,
     "shifted": lambda image: np.roll(image, (3, -3), (0, 1)),
     "padded": lambda image: scaled(np.pad(image, 6)),
+    "in a white frame": lambda image: scaled(np.pad(image, 6, constant_values=255)),
     "padded on two sides": lambda image: scaled(np.pad(image, ((0, 9), (5, 0)))),
     "cropped": lambda image: scaled(image[3:-3, 3:-3]),
 }
@@ -68,6 +69,11 @@ def test_independent_images_and_copies_of_ones_own_are_no_doubles():
     own = np.stack([np.roll(image, 3, 0) for image in originals])
     assert found(np.concatenate([originals, own]), np.tile(np.arange(PICTURES), 2)) == []
     assert found(originals, np.zeros(PICTURES, np.int64)) == []
+
+
+def test_a_frame_that_all_have_makes_no_doubles():
+    framed_in_white = np.stack([CHANGES["in a white frame"](image) for image in pictures()])
+    assert found(framed_in_white, np.arange(PICTURES)) == []
 
 
 def test_images_among_their_own_kind_only_have_no_doubles():

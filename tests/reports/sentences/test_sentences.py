@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from synthassay.records import MetricResult
+from synthassay.reports.account import cohort_facts
 from synthassay.reports.findings import findings, opening_sentences
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
@@ -227,3 +228,13 @@ def test_the_page_opens_with_what_was_tested(made_up):
     assert "oracle, copycat, blend and noise" in third
     bare = replace(made_up, cohort=replace(made_up.cohort, label=""))
     assert opening_sentences(bare)[0].endswith("of 569 patients, without labels.")
+
+
+def test_ids_that_are_not_of_patients_are_not_called_patients(made_up):
+    lesions = replace(made_up, cohort=replace(made_up.cohort, unit="lesion"))
+    assert "1,138 real images of 569 lesions, each counted as a patient" in opening_sentences(lesions)[0]
+    alone = replace(made_up, cohort=replace(made_up.cohort, unit="image", patients=1138))
+    assert (
+        "tested against phantom: 1,138 real images, each counted as a patient, labelled" in opening_sentences(alone)[0]
+    )
+    assert dict(cohort_facts(lesions))["Patients"] == "569: each lesion counts as one"

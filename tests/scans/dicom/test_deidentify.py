@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from synthassay.scans.dicom import deidentify
 from synthassay.scans.dicom.confidentiality import profile
@@ -14,6 +21,7 @@ from synthassay.scans.dicom.files import open_header
 from synthassay.scans.findings import Finding
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
+from tests.scans.dicom_files import save_dicom, texture
 
 
 @pytest.fixture(params=[ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
@@ -81,6 +89,43 @@ def test_nested_sequences_are_looked_into(carried):
     found = carried(ContentSequence=[item(ContentSequence=[inner])], RequestAttributesSequence=[])
     assert {"PersonName", "DateTime", "ContentSequence"} <= found.keys()
     assert "RequestAttributesSequence" not in found
+
+
+def test_what_an_archive_did_not_know_is_looked_into(tmp_path):
+    name = b"\x32\0\x32\x10" + (8).to_bytes(4, "little") + b"Doc^Tor "  # Requesting Physician, implicit
+    sequence = b"\xfe\xff\0\xe0" + len(name).to_bytes(4, "little") + name
+    save_dicom(tmp_path / "a.dcm", texture(1), PatientName="Rowling^Anna")
+    content = (tmp_path / "a.dcm").read_bytes()
+    unknown = b"".join(tag + b"UN\0\0" + len(value).to_bytes(4, "little") + value for tag, value in (
+        (b"\x40\0\x54\x02", b"for Rowling "), (b"\x40\0\x75\x02", sequence)))  # fmt: skip
+    pixels = content.index(b"\xe0\x7f\x10\0OW")
+    (tmp_path / "a.dcm").write_bytes(content[:pixels] + unknown + content[pixels:])
+    found = {
+        one.attribute.partition(" (")[0]: one for one in check_header(open_header(tmp_path / "a.dcm", LimitSpec()))
+    }
+    assert found["RequestAttributesSequence"].action == "X"
+    assert found["RequestingPhysician"].kind == "people"
+    assert "PerformedProcedureStepDescription: the patient's own name, id or birth date" in found
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless,
+                                    DeflatedExplicitVRLittleEndian])  # fmt: skip
+def test_what_stands_behind_the_pixels_is_looked_at(tmp_path, syntax):
+    path, values = tmp_path / "a.dcm", texture(1)
+    data = save_dicom(path, values, PatientName="Rowling^Anna")
+    assert "private attributes" not in {one.attribute for one in check_header(open_header(path, LimitSpec()))}
+    data.add_new(0x7FE10010, "LO", "MAKER")
+    data.add_new(0x7FE11001, "LO", "of Rowling")
+    data.DigitalSignaturesSequence = [item(DigitalSignatureDateTime="20200110120000")]
+    if syntax == RLELossless:
+        data.compress(syntax)
+    data.file_meta.TransferSyntaxUID = syntax
+    dcmwrite(path, data, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+    found = {one.attribute.partition(" (")[0] for one in check_header(open_header(path, LimitSpec()))}
+    assert {"private attributes: the patient's own name, id or birth date", "DigitalSignaturesSequence"} <= found
+    for end in (b"\0" * 9, b"x" * 50, b"\xe1\x7f\x10\0LO\xff\xff"):  # what is no element changes nothing
+        path.write_bytes(save_dicom(path, values) and path.read_bytes() + end)
+        assert open_header(path, LimitSpec()).PatientID == "PID-0001"
 
 
 def test_private_attributes_are_one_finding_and_are_searched_for_the_patient(carried):

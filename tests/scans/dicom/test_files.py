@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from synthassay.scans.dicom.files import inflate
 from synthassay.scans.dicom.header import read_header
@@ -119,3 +119,36 @@ def test_a_file_whose_pixels_lie_on_a_server_is_refused(tmp_path, syntax):
     with pytest.raises(Unreadable, match="on a server") as caught:
         read_header(path, LIMITS)
     assert (caught.value.field, caught.value.found) == ("TransferSyntaxUID", "JPIP")
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("meta", [True, False])
+def test_old_files_without_the_prefix_are_read(tmp_path, implicit, meta):
+    path, stored = tmp_path / "a.dcm", texture(1)
+    save_dicom(path, stored)
+    resave(path, ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+    content = path.read_bytes()
+    path.write_bytes(content[132 if meta else 144 + int.from_bytes(content[140:144], "little") :])
+    assert (path.read_bytes()[:2] == b"\x02\0") == meta
+    assert read_header(path, LIMITS).patient_id == "PID-0001"
+    assert np.array_equal(read_planes(path.read_bytes(), LIMITS)[0].values, stored)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\0", b"\x08\0" * 100, b"x" * 500, b"\x02\0\0\0OB" + b"\0" * 200])
+def test_a_file_that_begins_with_no_header_is_none(tmp_path, content):
+    (tmp_path / "a.dcm").write_bytes(content)
+    with pytest.raises(Unreadable, match="not a DICOM file"):
+        read_header(tmp_path / "a.dcm", LIMITS)
+
+
+def test_a_file_that_does_not_name_its_transfer_syntax_is_read_where_it_is_plain(tmp_path):
+    path, stored = tmp_path / "a.dcm", texture(1)
+    data = save_dicom(path, stored)
+    rename_syntax(path, ExplicitVRLittleEndian, "")
+    assert read_header(path, LIMITS).transfer_syntax == ExplicitVRLittleEndian
+    assert np.array_equal(read_planes(path.read_bytes(), LIMITS)[0].values, stored)
+    data.compress(RLELossless)
+    data.save_as(path)
+    rename_syntax(path, RLELossless, "")
+    with pytest.raises(Unreadable, match="how its pixels are compressed is not written"):
+        read_planes(path.read_bytes(), LIMITS)

@@ -10,6 +10,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEGLossless, JPEGLosslessSV1
 
+from synthassay.scans.dicom.jpeg_turbo import precision_of
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -52,6 +53,19 @@ def test_every_depth_gives_the_values_that_were_packed_and_those_of_gdcm(bits, s
     assert np.array_equal(decoded(dataset, "imagecodecs"), values)
     assert np.array_equal(decoded(dataset, "gdcm"), values)
     assert np.array_equal(read_planes(content_of(dataset), LimitSpec(), "stored")[0].values, values)
+
+
+def test_few_bits_in_wide_words_are_read_as_gdcm_reads_them():
+    values = np.random.default_rng(8).integers(0, 256, (37, 53)).astype(np.uint8)
+    dataset = packed(values, 8)
+    dataset.BitsAllocated = 16
+    assert np.array_equal(decoded(dataset, "imagecodecs"), values)
+    assert np.array_equal(decoded(dataset, "gdcm"), values)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    assert precision_of(frame) == precision_of(frame[:2] + b"\xff\xff" + frame[2:]) == 8
+    for damaged in (b"", frame[:2], frame[:2] + b"\xff" * 40, b"\0" * 40, frame[:4]):
+        with pytest.raises(ValueError, match="no header"):
+            precision_of(damaged)
 
 
 @pytest.mark.filterwarnings("ignore:The .0028,0004. 'Photometric Interpretation'")

@@ -1,5 +1,6 @@
 """Pixels of files that the tests write, and of those in pydicom's wheel."""
 
+import io
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import pack_bits, pixel_array
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    RLELossless,
+    RTDoseStorage,
+    SegmentationStorage,
+)
 
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.dicom.pixels import read_planes
@@ -22,7 +35,7 @@ from tests.scans.dicom_files import save_dicom, texture
 
 LIMITS = LimitSpec()
 WHEEL = Path(pydicom.__file__).parent / "data"
-DAMAGED = {"MR_truncated.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "badVR.dcm"}
+DAMAGED = {"MR_truncated.dcm", "JPEG2000-embedded-sequence-delimiter.dcm"}
 
 
 def wheel_files():
@@ -56,7 +69,7 @@ def test_every_file_of_pydicoms_wheel_is_read_as_pydicom_reads_it_or_refused_wit
             assert np.array_equal(planes, np.float32(apply_modality_lut(stored, data))), path.name
         else:
             assert np.allclose(planes, stored / (2.0 ** (8 * stored.itemsize) - 1) * 255, atol=1e-4), path.name
-    assert read_ones >= 100
+    assert read_ones >= 90
     assert not [name for name, reason in refused.items() if "no decoder" in reason]
     assert {name for name, reason in refused.items() if "damaged" in reason} == DAMAGED
 
@@ -163,6 +176,40 @@ def test_a_segmented_palette_gives_its_colours(tmp_path):
     assert not colours[..., 2].any()
 
 
+@pytest.mark.parametrize(
+    ("bits", "entries"),
+    [(8, np.arange(256, dtype="u1")), (16, np.arange(256, dtype="<u2") * 257),
+     (8, np.arange(256, dtype="<u2")), (16, np.arange(256, dtype="<u2"))],
+    ids=["bytes", "words", "bytes in words", "bytes in words that say 16 bits"],
+)  # fmt: skip
+def test_a_palette_gives_its_colours_however_its_entries_are_written(tmp_path, bits, entries):
+    data = save_dicom(tmp_path / "a.dcm", np.arange(256, dtype=np.uint8).reshape(16, 16),
+                      PhotometricInterpretation="PALETTE COLOR")  # fmt: skip
+    for name in ("Red", "Green", "Blue"):
+        setattr(data, f"{name}PaletteColorLookupTableDescriptor", [256, 0, bits])
+        setattr(data, f"{name}PaletteColorLookupTableData", entries.tobytes())
+    data.save_as(tmp_path / "a.dcm")
+    (colours,) = read(tmp_path / "a.dcm")
+    assert np.allclose(colours, np.arange(256.0).reshape(16, 16, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("coarser", [True, False])
+@pytest.mark.parametrize("said", ["RGB", "YBR_FULL_422"])
+def test_jpeg_of_a_coarser_colour_grid_is_no_rgb_whatever_the_header_says(tmp_path, coarser, said):
+    ramp = np.arange(64, dtype=np.uint8) * 4
+    colours = np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:, None], (1, 64)), np.tile(255 - ramp, (64, 1))], axis=2)
+    stream = io.BytesIO()
+    Image.fromarray(colours).save(stream, "JPEG", quality=95, subsampling=2 if coarser else 0)
+    content = stream.getvalue()
+    assert content[2:4] == b"\xff\xe0"  # the JFIF segment, by which pydicom would know
+    data = save_dicom(tmp_path / "a.dcm", colours, PhotometricInterpretation=said)
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    data.PixelData = encapsulate([content[:2] + content[20:]])
+    data.save_as(tmp_path / "a.dcm")
+    close = float(np.abs(read(tmp_path / "a.dcm")[0] - colours).mean()) < 1
+    assert close == (coarser or said != "RGB")  # with equal grids the header is believed
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_signed_values_survive_every_lossless_compression(tmp_path, syntax):
     values = texture(5, shape=(64, 48), top=1 << 12).astype(np.int16) - 2048
@@ -170,6 +217,33 @@ def test_signed_values_survive_every_lossless_compression(tmp_path, syntax):
     data.compress(syntax, values)
     data.save_as(tmp_path / "a.dcm")
     assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+@pytest.mark.parametrize("kind", ["u1", "u2", "i2", "colour"])
+def test_high_throughput_jpeg_2000_gives_the_values_that_were_packed(tmp_path, syntax, kind):
+    encode = pytest.importorskip("imagecodecs").htj2k_encode
+    if kind == "colour":
+        values, space = texture(6, shape=(48, 40, 3), top=256).astype("u1"), "YBR_RCT"
+    else:
+        values, space = (texture(6, shape=(48, 40), top=250) - (125 if kind == "i2" else 0)).astype(kind), "MONOCHROME2"
+    data = save_dicom(tmp_path / "a.dcm", values, PhotometricInterpretation=space)
+    data.file_meta.TransferSyntaxUID = syntax
+    data.PixelData = encapsulate([bytes(encode(values, reversible=True))])
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values.astype(np.float32))
+
+
+def test_jpeg_2000_whose_sign_the_header_does_not_know_is_refused(tmp_path):
+    values = texture(7, shape=(64, 64), top=4000).astype(np.int16) - 2000
+    data = save_dicom(tmp_path / "a.dcm", values)
+    data.compress(JPEG2000Lossless, values)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    data.PixelRepresentation = 0
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="contradicts the compression"):
+        read(tmp_path / "a.dcm")
 
 
 def lookup(entries, first, bits):
@@ -240,3 +314,73 @@ def test_a_header_without_pixels_and_an_unknown_compression_are_named(tmp_path):
     with pytest.raises(Unreadable, match="no decoder") as caught:
         read(tmp_path / "b.dcm")
     assert caught.value.found == "unknown"
+
+
+def test_single_bits_of_frames_that_begin_within_a_byte_are_read(tmp_path):
+    bits = (np.random.default_rng(0).random((3, 5, 7)) > 0.5).astype(np.uint8)
+    save_dicom(tmp_path / "a.dcm", bits[0], NumberOfFrames=3, BitsAllocated=1, BitsStored=1, HighBit=0,
+               PixelData=pack_bits(bits))  # fmt: skip
+    assert np.array_equal(read(tmp_path / "a.dcm"), bits)
+
+
+@pytest.mark.parametrize("stated", [1, 2, 4, None])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_with_other_frames_than_its_header_says_is_refused(tmp_path, stated, compressed):
+    frames = np.stack([texture(i) for i in range(3)])
+    data = save_dicom(tmp_path / "a.dcm", frames[0], PixelData=frames.tobytes(), NumberOfFrames=3)
+    if compressed:
+        data.compress(RLELossless)
+    data.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm"), frames)
+    data.NumberOfFrames = stated
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable) as caught:
+        read(tmp_path / "a.dcm")
+    if compressed or stated != 4:
+        more = "fewer" if stated == 4 else "more"
+        assert (caught.value.field, caught.value.reason) == ("NumberOfFrames", f"the file holds {more} frames")
+
+
+def test_an_empty_rescale_is_none_and_half_of_one_is_refused(tmp_path):
+    values = texture(1)
+    save_dicom(tmp_path / "a.dcm", values, RescaleSlope=None, RescaleIntercept=None)
+    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    for missing, half in (("RescaleSlope", {"RescaleIntercept": "-1024"}), ("RescaleIntercept", {"RescaleSlope": "2"}),
+                          ("RescaleSlope", {"RescaleSlope": "0", "RescaleIntercept": "3"})):  # fmt: skip
+        save_dicom(tmp_path / "a.dcm", values, **half)
+        with pytest.raises(Unreadable, match=r"cohort\.units") as caught:
+            read(tmp_path / "a.dcm")
+        assert caught.value.field == missing
+        assert np.array_equal(read(tmp_path / "a.dcm", units="stored")[0], values)
+
+
+@pytest.mark.parametrize("keyword", ["SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
+                                     "PixelRepresentation", "PlanarConfiguration"])  # fmt: skip
+def test_what_says_how_pixels_are_stored_is_named_where_it_is_absent(tmp_path, keyword):
+    colour = keyword == "PlanarConfiguration"
+    data = save_dicom(tmp_path / "a.dcm", texture(1, shape=(20, 20, 3)).astype("u1") if colour else texture(1))
+    delattr(data, keyword)
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="how its pixels are stored") as caught:
+        read(tmp_path / "a.dcm")
+    assert (caught.value.field, caught.value.found) == (keyword, "absent")
+
+
+def test_an_exact_window_may_be_narrower_than_one(tmp_path):
+    save_dicom(tmp_path / "a.dcm", texture(8), RescaleSlope="0.001", RescaleIntercept="0", WindowCenter="0.5",
+               WindowWidth="0.5", VOILUTFunction="LINEAR_EXACT")  # fmt: skip
+    expected = np.clip((texture(8) * 0.001 - 0.5) / 0.5 + 0.5, 0, 1)  # PS3.3 C.11.2.1.3.2
+    assert np.allclose(read(tmp_path / "a.dcm", header_window=True)[0], expected, atol=1e-5)
+    data = dcmread(tmp_path / "a.dcm")
+    del data.VOILUTFunction
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="shows nothing"):
+        read(tmp_path / "a.dcm", header_window=True)
+
+
+@pytest.mark.parametrize(("kind", "made"), [(SegmentationStorage, "a segmentation"), (RTDoseStorage, "a planned dose")])
+def test_what_is_made_from_scans_is_none(tmp_path, kind, made):
+    save_dicom(tmp_path / "a.dcm", texture(1), SOPClassUID=kind)
+    for reading in (lambda path: read_header(path, LIMITS), read):
+        with pytest.raises(Unreadable, match=f"not a scan: {made}"):
+            reading(tmp_path / "a.dcm")

@@ -1,10 +1,12 @@
 """Stacks of made-up series. Positions and directions are LPS+ mm; affines are checked against cases done by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from synthassay.scans.dicom.series import Slice, split_series
-from synthassay.scans.dicom.slices import SliceFacts
+from synthassay.scans.dicom.slices import TELLING, SliceFacts
 
 AXIAL = (1.0, 0, 0, 0, 1, 0)
 SAGITTAL = (0.0, 1, 0, 0, 0, -1)
@@ -113,7 +115,7 @@ def test_what_is_no_volume_is_told_with_a_reason():
     shifted = [one(i, (x, 0.0, 2.0 * i)) for i, x in enumerate((0.0, 0, 3, 0, 0))]
     assert "shifted" in problem(shifted)[2]
     assert problem(row(1))[2] == "a single slice is no volume"
-    assert problem(row(4, kind=("ORIGINAL", "PRIMARY", "LOCALIZER")))[1] == "LOCALIZER"
+    assert problem(row(4, is_localiser=True))[1] == "LOCALIZER"
     assert problem([one(i, None) for i in range(3)])[0] == "ImagePositionPatient"
     assert problem([one(i, (0.0, 0, i), orientation=None) for i in range(3)])[2].endswith("is not written")
     assert problem(row(3, spacing=None))[0] == "PixelSpacing"
@@ -128,3 +130,47 @@ def test_positions_that_are_rounded_are_no_uneven_distances():
 
 def test_no_series_has_no_stack():
     assert split_series([]) == []
+
+
+def cine(numbers, **values):
+    """Three times at each of four places; ``numbers`` of instances in the order place by place."""
+    return [one(number, (0.0, 0, 2.0 * (index // 3)), **{name: of(index % 3) for name, of in values.items()})
+            for index, number in enumerate(numbers)]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", [0, 5])
+def test_what_the_header_says_of_repeats_counts_more_than_their_numbers(column):
+    scrambled = np.random.default_rng(0).permutation(12).tolist()
+    name = TELLING[column][0]
+    slices = cine(scrambled, telling=lambda time: ("",) * column + (f"{time}",) + ("",) * (len(TELLING) - column - 1))
+    stacks = split_series(slices)
+    assert {stack.apart for stack in stacks} == {(name,)}
+    assert all(stack.problem is None and len({one.facts.telling for one in stack.slices}) == 1 for stack in stacks)
+    both = [
+        *slices,
+        *(replace(one, path=f"b{one.path}", facts=replace(one.facts, order=(2.0, 0.0, 0.0))) for one in slices),
+    ]
+    stacks = split_series(both)
+    assert [(stack.apart, len(stack.slices)) for stack in stacks] == [((name, "acquisition"), 4)] * 6
+
+
+def test_repeats_that_nothing_tells_apart_are_not_sorted_by_guess():
+    scrambled = np.random.default_rng(0).permutation(12).tolist()
+    assert problem(cine(scrambled))[1:] == (
+        "4 places with several images", "several images at some places, and nothing says which of them belong together"
+    )  # fmt: skip
+
+
+def test_numbers_may_run_through_places_in_nested_loops():
+    # Two times, at each all places, at each two directions: the first of a place is of the first time.
+    slices = [one(8 * time + 2 * place + direction, (0.0, 0, 2.0 * place), echo=(None, None))
+              for time in range(2) for place in range(4) for direction in range(2)]  # fmt: skip
+    assert [names(stack) for stack in split_series(slices)] == [
+        [f"{first + 2 * place:03d}" for place in range(4)] for first in (0, 1, 8, 9)
+    ]
+
+
+def test_an_acquisition_of_each_slice_tells_no_repeats_apart():
+    slices = [one(number, (0.0, 0, 2.0 * (number % 4)), order=(float(number), 0.0, 0.0)) for number in range(8)]
+    assert [names(stack) for stack in split_series(slices)] == [["000", "001", "002", "003"],
+                                                                ["004", "005", "006", "007"]]  # fmt: skip

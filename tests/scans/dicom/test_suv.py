@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -67,11 +68,30 @@ def test_philips_counts_are_scaled_by_their_private_factor(tmp_path):
     assert np.array_equal(read(tmp_path / "b.dcm"), stored * np.float32(0.25))
 
 
+def test_philips_counts_without_that_factor_are_scaled_to_activity(tmp_path):
+    stored = pet(tmp_path / "a.dcm", Units="CNTS")
+    data = dcmread(tmp_path / "a.dcm")
+    for element, value in ((0x0010, "Philips PET Private Group"), (0x1000, "0"), (0x1009, "4")):
+        data.add_new((0x7053, element), "LO" if element == 0x0010 else "DS", value)
+    data.save_as(tmp_path / "a.dcm")
+    left = 370e6 * 0.5**0.5
+    assert np.allclose(read(tmp_path / "a.dcm"), stored * 2.5 * 4 * 70_000 / left, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("time", "minutes"), [("1054", 54), ("10:54:30", 54.5), ("105430.999", 54.5)])
+def test_times_may_end_early(tmp_path, time, minutes):
+    stored = pet(tmp_path / "a.dcm", SeriesTime=time)
+    left = 370e6 * 0.5 ** (60 * minutes / HALF_LIFE)
+    assert np.allclose(read(tmp_path / "a.dcm"), stored * 2.5 * 70_000 / left, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("field", "changes", "drug"),
     [
         ("Modality", {"Modality": "CT"}, {}),
         ("Units", {"Units": "PROPCPS"}, {}),
+        ("SUVType", {"Units": "GML", "SUVType": "LBM"}, {}),
+        ("SeriesTime", {"SeriesTime": "10"}, {}),
         ("CorrectedImage", {"CorrectedImage": ["ATTN"]}, {}),
         ("PatientWeight", {"PatientWeight": None}, {}),
         ("PatientWeight", {"PatientWeight": "0"}, {}),

@@ -1,5 +1,6 @@
 """Volumes from single-slice, enhanced and mosaic files that the tests write."""
 
+import datetime
 import struct
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydicom.sequence import Sequence
 
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.dicom.series import Slice, split_series
+from synthassay.scans.dicom.slices import TELLING
 from synthassay.scans.dicom.volumes import read_volume
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
@@ -130,6 +132,15 @@ def test_a_mosaic_that_does_not_tell_its_arrangement_is_refused(tmp_path, normal
     assert (caught.value.field, caught.value.found) == ("ImageType", "MOSAIC")
 
 
+def test_the_grid_of_another_maker_is_not_taken_for_one_slice(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", texture(1), **PLACED)
+    data.add_new(0x00650010, "LO", "Image Private Header")
+    data.add_new(0x00651050, "DS", "4")
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="many slices in one picture"):
+        read_header(tmp_path / "a.dcm", LIMITS)
+
+
 def test_limits_hold_for_the_whole_volume(tmp_path):
     for number in range(3):
         save_dicom(tmp_path / f"{number}.dcm", texture(number), ImagePositionPatient=[0, 0, number], **PLACED)
@@ -145,6 +156,9 @@ def test_limits_hold_for_the_whole_volume(tmp_path):
         ({0x00190010: ("LO", "SIEMENS MR HEADER"), 0x0019100C: ("IS", "1000")}, 1000.0),
         ({0x00430010: ("LO", "GEMS_PARM_01"), 0x00431039: ("IS", [1000000600, 8, 0, 0])}, 600.0),
         ({0x20010010: ("LO", "Philips Imaging DD 001"), 0x20011003: ("FL", 500.0)}, 500.0),
+        ({0x20010012: ("LO", "Philips Imaging DD 001"), 0x20011203: ("FL", 500.0)}, 500.0),
+        ({0x00650010: ("LO", "Image Private Header"), 0x00651009: ("FD", 700.0)}, 700.0),
+        ({0x00190010: ("LO", "PHILIPS MR/PART"), 0x0019100C: ("DS", "12.5")}, None),
         ({}, None),
     ],
 )
@@ -154,3 +168,73 @@ def test_b_values_are_found_where_each_vendor_writes_them(tmp_path, tags, b_valu
         data.add_new(tag, vr, value)
     data.save_as(tmp_path / "a.dcm")
     assert read_header(tmp_path / "a.dcm", LIMITS).slices[0].b_value == b_value
+
+
+def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path):
+    data = save_dicom(tmp_path / "a.dcm", texture(1), TriggerTime="30.5", FlipAngle="10", KVP="80", InversionTime="100",
+                      ConvolutionKernel=["B30f", "3"], ImageType=["ORIGINAL", "PRIMARY"])  # fmt: skip
+    data.add_new(0x00430010, "LO", "GEMS_PARM_01")
+    data.add_new(0x0043102F, "SS", 1)
+    data.save_as(tmp_path / "a.dcm")
+    (facts,) = read_header(tmp_path / "a.dcm", LIMITS).slices
+    assert dict(zip([name for name, *_ in TELLING][2:], facts.telling[2:], strict=True)) == {
+        "inversion time": "100", "flip angle": "10", "tube voltage": "80", "kernel": "['B30f', '3']",
+        "diffusion direction": "",
+    }  # fmt: skip
+    assert facts.telling[:2] == ("30.5", "")
+    assert facts.kind == ("ORIGINAL", "PRIMARY", "1")
+    frames = np.stack([texture(i) for i in range(2)])
+    own = [group(CardiacSynchronizationSequence=item(NominalCardiacTriggerDelayTime=delay)) for delay in (0.0, 40.0)]
+    save_dicom(tmp_path / "b.dcm", frames[0], PixelData=frames.tobytes(), NumberOfFrames=2,
+               PerFrameFunctionalGroupsSequence=Sequence(own),
+               SharedFunctionalGroupsSequence=Sequence([group(CTXRayDetailsSequence=item(KVP=120.0))]))  # fmt: skip
+    first, second = (facts.telling for facts in read_header(tmp_path / "b.dcm", LIMITS).slices)
+    assert (first[0], second[0], first[4]) == ("0.0", "40.0", "120.0")
+
+
+@pytest.mark.parametrize(
+    ("planned", "tags"),
+    [
+        (True, {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "Modality": "CT"}),
+        (True, {"SeriesDescription": "AAHead_Scout"}), (True, {"SeriesDescription": "3-plane Loc SSFSE"}),
+        (False, {"ProtocolName": "3-Plane Loc, brain"}), (True, {"SeriesDescription": "SURVEY_BFFE"}),
+        (False, {"SeriesDescription": "T1 local shim"}),
+        (False, {"SeriesDescription": "bone survey", "Modality": "DX"}),
+        (False, {"SeriesDescription": "faces localizer", "ScanningSequence": "EP"}), (False, {}),
+    ],
+)  # fmt: skip
+def test_localisers_are_known_by_image_type_and_those_of_mr_by_their_description(tmp_path, planned, tags):
+    save_dicom(tmp_path / "a.dcm", texture(1), **tags)
+    assert read_header(tmp_path / "a.dcm", LIMITS).slices[0].is_localiser == planned
+
+
+def region(**changes):
+    return item(**{"RegionSpatialFormat": 1, "PhysicalUnitsXDirection": 3, "PhysicalUnitsYDirection": 3,
+                   "PhysicalDeltaX": 0.02, "PhysicalDeltaY": -0.03, **changes})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spacing", "tags"),
+    [
+        ((0.3, 0.2), {"SequenceOfUltrasoundRegions": [region(), region()]}),
+        ((0.3, 0.2), {"SequenceOfUltrasoundRegions": [region(), region(RegionSpatialFormat=3, PhysicalDeltaX=0.5)]}),
+        (None, {"SequenceOfUltrasoundRegions": [region(), region(PhysicalDeltaX=0.05)]}),
+        (None, {"SequenceOfUltrasoundRegions": [region(PhysicalUnitsXDirection=4)]}),
+        ((0.1, 0.1), {"ImagerPixelSpacing": [0.1, 0.1], "NominalScannedPixelSpacing": [1, 1]}),
+        ((0.5, 0.4), {"NominalScannedPixelSpacing": [0.5, 0.4]}), (None, {"PixelSpacing": [0, 0]}),
+    ],
+)  # fmt: skip
+def test_spacing_is_found_where_each_kind_of_image_has_it(tmp_path, spacing, tags):
+    save_dicom(tmp_path / "a.dcm", texture(1), **tags)
+    header = read_header(tmp_path / "a.dcm", LIMITS)
+    assert (header.spacing_mm, header.slices[0].spacing) == (spacing, spacing)
+
+
+def test_enhanced_files_say_voltage_kernel_side_and_day_in_their_groups(tmp_path):
+    shared = group(CTXRayDetailsSequence=item(KVP=120.0), FrameAnatomySequence=item(FrameLaterality="L"),
+                   CTReconstructionSequence=item(ConvolutionKernel="B30f"))  # fmt: skip
+    save_dicom(tmp_path / "a.dcm", texture(1), SharedFunctionalGroupsSequence=Sequence([shared]), StudyDate="20200101",
+               AcquisitionDateTime="20200103101500.5")  # fmt: skip
+    header = read_header(tmp_path / "a.dcm", LIMITS)
+    assert (header.kvp, header.kernel, header.laterality) == (120.0, "B30f", "L")
+    assert header.day == datetime.date(2020, 1, 3).toordinal()

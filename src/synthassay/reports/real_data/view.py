@@ -1,5 +1,6 @@
 """Looking up rows of a data card."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from synthassay.card import CardRow, DataCard
@@ -15,14 +16,20 @@ class CardView:
 
     def __init__(self, card: DataCard, positive: str) -> None:
         self.card, self.positive = card, positive
+        # Hundreds of places have tens of thousands of rows, and are looked up one by one.
+        self._rows: dict[tuple[str, str], list[CardRow]] = defaultdict(list)  # of a topic, and of a topic and group
+        for row in card.rows:
+            self._rows[row.topic, ""].append(row)
+            self._rows[row.topic, row.group].append(row)
 
-    def where(self, **wanted: str) -> list[CardRow]:
-        """The rows whose fields equal ``wanted``."""
-        return [row for row in self.card.rows if all(getattr(row, name) == value for name, value in wanted.items())]
+    def where(self, *, topic: str, group: str = "", **wanted: str) -> list[CardRow]:
+        """The rows of a topic, of one group or of all, whose other fields equal ``wanted``."""
+        rows = self._rows.get((topic, group), [])
+        return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
 
-    def one(self, **wanted: str) -> CardRow | None:
+    def one(self, *, topic: str, **wanted: str) -> CardRow | None:
         """The first of them."""
-        return next(iter(self.where(**wanted)), None)
+        return next(iter(self.where(topic=topic, **wanted)), None)
 
     def columns(self) -> list[str]:
         """The columns with groups, site first."""
@@ -39,7 +46,7 @@ class CardView:
 
     def quantities(self, topic: str) -> list[str]:
         """What the rows of a topic are about, in their order."""
-        return list(dict.fromkeys(row.quantity for row in self.card.rows if row.topic == topic))
+        return list(dict.fromkeys(row.quantity for row in self.where(topic=topic)))
 
     def prevalence_statistic(self) -> str:
         """Shares are of patients, or of images where every patient has some positive image."""

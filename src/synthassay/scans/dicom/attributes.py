@@ -28,6 +28,23 @@ def _tag_of(keyword: Keyword) -> BaseTag | None:
     return None if number is None else Tag(number)
 
 
+def private_of(dataset: Any, creator: str, group: int, element: int) -> Any:
+    """A private attribute's value by the two hexadecimal digits of its ``element`` (PS3.5, 7.8.1); None without it.
+
+    Other makers use the same tags for something else, and the same maker other blocks of the group.
+    """
+    for reserved in sorted(dataset.keys() & _creators(group)):
+        if text_of(dataset, reserved) == creator:
+            return value_of(dataset, group << 16 | (reserved & 0xFF) << 8 | element)
+    return None
+
+
+@cache
+def _creators(group: int) -> frozenset[int]:
+    """The tags of a group that reserve its blocks."""
+    return frozenset(group << 16 | block for block in range(0x10, 0x100))
+
+
 def text_of(dataset: Any, keyword: Keyword) -> str:
     """Text with single blanks, whole; ``""``."""
     value = value_of(dataset, keyword)

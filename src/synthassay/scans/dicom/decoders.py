@@ -7,8 +7,10 @@ for every file; none is tried after another has failed.
 import io
 from typing import Any
 
+from PIL import Image
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -18,6 +20,7 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
+    JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
@@ -111,3 +114,25 @@ def uncover(dataset: Any, limits: LimitSpec) -> None:
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset["PixelData"].is_undefined_length = False
+
+
+def compare(dataset: Any) -> None:
+    """Hold what a header says of compressed frames against the first of them, where pydicom does not.
+
+    JPEG that calls itself RGB and has a coarser grid for two of three channels is YBR, which is put right in place;
+    pydicom does it where a JFIF segment says so. Raises :class:`Unreadable` for JPEG 2000 with a sign that the header
+    does not know: the values below 0 would be the highest.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGBaseline8Bit and dataset.PhotometricInterpretation == "RGB":
+        picture: Any = Image.open(io.BytesIO(_first_frame(dataset)))
+        if len({layer[1:3] for layer in picture.layer}) > 1 and "adobe_transform" not in picture.info:
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+    unsigned = syntax in JPEG2000TransferSyntaxes and dataset.PixelRepresentation == 0
+    if unsigned and get_j2k_parameters(_first_frame(dataset)).get("is_signed"):
+        raise Unreadable("PixelRepresentation", "0", "the header contradicts the compression")
+
+
+def _first_frame(dataset: Any) -> bytes:
+    count = int(dataset.get("NumberOfFrames") or 1)
+    return next(generate_frames(dataset.PixelData, number_of_frames=count))

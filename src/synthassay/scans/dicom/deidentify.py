@@ -17,6 +17,7 @@ from synthassay.scans.text import MISSING_WORDS
 MOST_ELEMENTS = 50_000  # of one file, nested ones too
 DEEPEST = 16
 LONGEST = 1 << 14  # bytes of one value that are searched for names
+UNKNOWN = "UN"  # value representation
 TEXTS = frozenset({"LO", "SH", "LT", "ST", "UT", "UC"})
 SAYS_NOTHING = frozenset(word.encode() for word in MISSING_WORDS)
 # Siemens writes Region^Exam in these, which reads like Family^Given.
@@ -68,7 +69,9 @@ class _Check:
                 return
             tag = int(item.tag)
             asked = asks(tag)
-            representation = item.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+            representation = item.VR or UNKNOWN
+            if representation == UNKNOWN and dictionary_has_tag(tag):  # archives write so what they do not know
+                representation = dictionary_VR(tag)
             if representation == "SQ":
                 self._sequence(dataset, tag, asked, depth)
             elif (asked is not None or representation in TEXTS) and not _says_nothing(item.value):

@@ -1,22 +1,32 @@
 """Opening a DICOM file that nobody vouches for.
 
-Nothing is guessed from files without the DICOM prefix, and no text of a header enters a message: pydicom's own
-warnings and errors quote values, so warnings are silenced and errors are named by their type only.
+A file without the DICOM prefix is one if it begins as old exports do, with the first group of a header. No text of a
+header enters a message: pydicom's own warnings and errors quote values, so warnings are silenced and errors are named
+by their type only.
 """
 
 import io
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 import pydicom
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pydicom.valuerep import VR
 
 from synthassay.scans.limits import LimitSpec, check_inflated, check_size
 from synthassay.scans.unreadable import Unreadable
@@ -26,6 +36,12 @@ ELSEWHERE = frozenset({
     "1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205",
 })  # fmt: skip
 BLOCK = 1 << 20
+PIXEL_DATA, UNDEFINED = 0x7FE00010, 0xFFFFFFFF  # tag, length
+ITEM, ITEM_BIG = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
+MOST_BEHIND = 1 << 18  # bytes behind the pixel data that are looked into
+PREFIX = 132  # bytes: the preamble and DICM
+REPRESENTATIONS = frozenset(str(one).encode() for one in VR)
+FIRST_ELEMENT, LONGEST_FIRST = 0x0018, 1 << 8  # of group 0008, in a header without a prefix
 
 
 @contextmanager
@@ -73,10 +89,22 @@ def open_header(path: Path, limits: LimitSpec) -> Any:
     """
     check_size(path, limits)
     with _BoundedReader(path, limits) as stream:
-        if stream.read(132)[128:] != b"DICM":
+        begins = stream.read(PREFIX)
+        if begins[128:] != b"DICM" and not _is_bare(begins):
             raise Unreadable("file", "no DICM prefix", "not a scan: not a DICOM file")
         with guarded("header", "the DICOM header is damaged"):
             return _dataset(stream, limits, before_pixels=True)
+
+
+def _is_bare(begins: bytes) -> bool:
+    """Whether a file begins with the meta information, or with an element of the first group, and not the prefix."""
+    if len(begins) < PREFIX:
+        return False
+    group, element, length = unpack("<HHI", begins[:8])
+    if group == 0x0002:
+        return bool(element == 0 and begins[4:6] == b"UL")
+    explicit = begins[4:6] in REPRESENTATIONS
+    return bool(group == 0x0008 and element <= FIRST_ELEMENT and (explicit or length <= LONGEST_FIRST))
 
 
 def open_content(content: bytes, limits: LimitSpec) -> Any:
@@ -87,18 +115,54 @@ def open_content(content: bytes, limits: LimitSpec) -> Any:
 
 def _dataset(stream: io.BytesIO | io.BufferedReader, limits: LimitSpec, before_pixels: bool = False) -> Any:
     stream.seek(0)
-    read_preamble(stream, force=False)
+    bare = read_preamble(stream, force=True) is None
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
     syntax = str(meta.get("TransferSyntaxUID", "")).strip()
     if syntax in ELSEWHERE:
         raise Unreadable("TransferSyntaxUID", "JPIP", "the pixels lie on a server, not in the file")
     if syntax != DeflatedExplicitVRLittleEndian:
         stream.seek(0)
-        return pydicom.dcmread(stream, stop_before_pixels=before_pixels)
-    # pydicom would inflate it without a bound.
-    dataset = pydicom.dcmread(_plain(meta, inflate(stream, limits)), stop_before_pixels=before_pixels)
+        dataset = pydicom.dcmread(stream, stop_before_pixels=before_pixels, force=bare)
+        if before_pixels:
+            _add_what_follows(stream, dataset)
+        if not syntax:
+            dataset.file_meta.TransferSyntaxUID = _plain_syntax(dataset)
+        return dataset
+    plain = _plain(meta, inflate(stream, limits))  # pydicom would inflate it without a bound
+    dataset = pydicom.dcmread(plain, stop_before_pixels=before_pixels)
+    if before_pixels:
+        _add_what_follows(plain, dataset)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
+
+
+def _add_what_follows(stream: Any, dataset: Any) -> None:
+    """Adds the elements behind the pixel data (signatures, private ones) from a stream that stands before these.
+
+    The pixels are not read, and what cannot be read behind them is left.
+    """
+    implicit, little = dataset.original_encoding
+    number = partial(int.from_bytes, byteorder="little" if little else "big")
+    start = stream.read(8)
+    length = number(start[4:] if implicit else stream.read(4))
+    while length == UNDEFINED:  # items up to a delimiter
+        item = stream.read(8)
+        if item[:4] != (ITEM if little else ITEM_BIG):
+            break
+        stream.seek(number(item[4:]), io.SEEK_CUR)
+    else:
+        stream.seek(length, io.SEEK_CUR)
+    with suppress(Exception):
+        rest = read_dataset(io.BytesIO(stream.read(MOST_BEHIND)), implicit, little)
+        dataset.update({raw.tag: raw for raw in rest.values() if raw.tag > PIXEL_DATA})
+
+
+def _plain_syntax(dataset: Any) -> UID:
+    """The transfer syntax of a file that does not name it, by how its header is written."""
+    if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
+        raise Unreadable("TransferSyntaxUID", "absent", "how its pixels are compressed is not written")
+    implicit, little = dataset.original_encoding
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
 def _plain(meta: Any, content: bytes) -> DicomBytesIO:

@@ -17,6 +17,7 @@ except ImportError:  # pydicom asks for :func:`is_available`
 
 SYNTAXES = (JPEGLossless, JPEGLosslessSV1, JPEGExtended12Bit)
 DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("imagecodecs>=2024.12.30",))
+FRAME_HEADERS, FILL = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xFF  # second bytes of markers
 END, PADDING = b"\xff\xd9", 64  # end of image, and how many bytes may follow
 
 
@@ -37,9 +38,23 @@ def decode_frame(src: bytes, runner: Any) -> NDArray[Any]:
         raise ValueError("the frame ends early")  # libjpeg would fill up what is missing
     samples = runner.samples_per_pixel
     shape = (runner.rows, runner.columns) if samples == 1 else (runner.rows, runner.columns, samples)
-    frame = np.empty(shape, f"u{runner.bits_allocated // 8}")  # no more than the header says is decoded
+    bits = 8 if precision_of(src) <= 8 else runner.bits_allocated  # few bits may stand in wide words
+    frame = np.empty(shape, f"u{bits // 8}")  # no more than the header says is decoded
     space = None if samples == 1 else "rgb"  # colour as it is written: pydicom converts it
     imagecodecs.jpeg8_decode(src, colorspace=space, outcolorspace=space, out=frame)
     if samples > 1:
         runner.set_option("planar_configuration", 0)
-    return frame
+    return frame.astype(f"u{runner.bits_allocated // 8}", copy=False)
+
+
+def precision_of(frame: bytes) -> int:
+    """Bits of the values of a JPEG frame. Raises ``ValueError`` for one that does not say."""
+    place = 2
+    while frame[place : place + 1] == b"\xff" and place + 4 < len(frame):
+        if frame[place + 1] in FRAME_HEADERS:
+            return frame[place + 4]
+        if frame[place + 1] == FILL:
+            place += 1
+            continue
+        place += 2 + int.from_bytes(frame[place + 2 : place + 4], "big")
+    raise ValueError("the frame has no header")

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, value_of, whole_of
+from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, private_of, value_of, whole_of
 from synthassay.scans.dicom.geometry import is_orientation, normal_of
 from synthassay.scans.unreadable import Unreadable
 
 UNTOLD = "many slices in one picture, and how they are arranged is not written"
 COUNT = 0x0019100A  # Number of Images in Mosaic
+GRID = ("Image Private Header", 0x0065, 0x50)  # how many slices a picture of United Imaging has
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,9 @@ class Mosaic:
 
 
 def is_mosaic(dataset: Any) -> bool:
-    """Whether the picture of a file is made of tiles."""
+    """Whether the picture of a file is made of tiles. Raises :class:`Unreadable` for those of another maker."""
+    if float(private_of(dataset, *GRID) or 1) > 1:
+        raise Unreadable("(0065,xx50)", "above 1", "many slices in one picture, arranged as only United Imaging does")
     return "MOSAIC" in listed(value_of(dataset, "ImageType"))
 
 

@@ -1,6 +1,6 @@
 """The frames of one file as planes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
-from synthassay.scans.dicom.attributes import whole_of
-from synthassay.scans.dicom.decoders import decoder_of, uncover
+from synthassay.scans.dicom.attributes import value_of, whole_of
+from synthassay.scans.dicom.decoders import compare, decoder_of, uncover
 from synthassay.scans.dicom.files import guarded, open_content
 from synthassay.scans.dicom.geometry import along_normal, orientation_name
 from synthassay.scans.dicom.header import check_shape
@@ -23,6 +23,8 @@ from synthassay.scans.unreadable import Unreadable
 
 DAMAGED = "the pixel data are truncated or damaged"
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+NEEDED = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")  # to know what the pixel data mean
+NEEDED_OF_WHOLE, NEEDED_OF_COLOUR = ("BitsStored", "PixelRepresentation"), ("PlanarConfiguration",)
 
 
 def read_planes(
@@ -59,12 +61,35 @@ def stored_frames(dataset: Any, limits: LimitSpec) -> Iterator[NDArray[Any]]:
     """Frame by frame, stored values ``[h, w]`` or RGB ``[h, w, 3]``, bits outside those stored removed."""
     if not any(keyword in dataset for keyword in PIXELS):
         raise Unreadable("PixelData", "absent", "not a scan: the DICOM file holds no image")
+    coloured = whole_of(dataset, "SamplesPerPixel") != 1
+    for keyword in (*NEEDED, *NEEDED_OF_WHOLE * ("PixelData" in dataset), *NEEDED_OF_COLOUR * coloured):
+        if value_of(dataset, keyword) is None:
+            raise Unreadable(keyword, "absent", "the header does not say how its pixels are stored")
     uncover(dataset, limits)
+    compare(dataset)
+    count = max(1, whole_of(dataset, "NumberOfFrames") or 1)
+    held = 0
+    for held, frame in enumerate(_decoded(dataset), 1):
+        if held > count:
+            break
+        yield frame
+    if held != count:
+        raise Unreadable("NumberOfFrames", str(count), f"the file holds {'more' if held > count else 'fewer'} frames")
+
+
+def _decoded(dataset: Any) -> Iterator[NDArray[Any]]:
     plugin = decoder_of(str(dataset.file_meta.TransferSyntaxUID), int(dataset.get("BitsStored") or 8))
     shift = _low_bits(dataset)
     reading: dict[str, Any] = {"correct_unused_bits": False} if shift else {}
     palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
-    for frame in iter_pixels(dataset, decoding_plugin=plugin, **reading):
+    frames: Iterable[NDArray[Any]]
+    if (
+        dataset.BitsAllocated == 1 and not plugin
+    ):  # frames may begin within a byte, which pydicom reads all at once only
+        frames = np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns))
+    else:
+        frames = iter_pixels(dataset, decoding_plugin=plugin, **reading)
+    for frame in frames:
         if shift:
             frame = _shifted(frame, shift, int(dataset.BitsStored))
         yield apply_color_lut(frame, dataset)[..., :3] if palette else frame[..., :3] if frame.ndim == 3 else frame
@@ -91,8 +116,15 @@ def _shifted(frame: NDArray[Any], below: int, bits: int) -> NDArray[Any]:
 
 def _unit_colour(dataset: Any, frame: NDArray[Any]) -> FloatArray:
     palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
-    bits = 8 * frame.dtype.itemsize if palette else int(dataset.BitsStored)
+    bits = _palette_bits(dataset, frame) if palette else int(dataset.BitsStored)
     return np.asarray(frame * (1 / (2**bits - 1)), np.float32)
+
+
+def _palette_bits(dataset: Any, frame: NDArray[Any]) -> int:
+    """Of the colours in ``frame``: 8 also where bytes are written as words, as some devices do."""
+    count, first, _ = dataset.RedPaletteColorLookupTableDescriptor
+    colours = apply_color_lut(np.arange(first, first + (count or 1 << 16)), dataset)
+    return 8 if colours.max() < 1 << 8 else 8 * frame.dtype.itemsize
 
 
 def _plane(values: FloatArray, facts: SliceFacts) -> RawPlane:

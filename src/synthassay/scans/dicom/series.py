@@ -1,19 +1,20 @@
 """The slices of a series → stacks of parallel slices at even distances, or why they are none.
 
 Slices are put apart by size, spacing, echo, b-value, time, image type and orientation, then sorted along the normal of
-their plane; repeats of one place are put apart by acquisition, else in the order of their instance numbers.
+their plane; repeats of one place are put apart by what the header tells of them, by acquisition, or by their numbers.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.scans.dicom.geometry import Vector, affine_of, normal_of
-from synthassay.scans.dicom.slices import SliceFacts
+from synthassay.scans.dicom.slices import TELLING, SliceFacts
 from synthassay.scans.unreadable import Unreadable
 
 T = TypeVar("T")
@@ -109,17 +110,52 @@ def _parallel(slices: Sequence[Slice]) -> list[list[Slice]]:
 
 
 def _repeats(slices: Sequence[Slice]) -> list[tuple[tuple[str, ...], list[Slice]]]:
-    """One stack where no place is repeated, else one for each acquisition or repeat, if all are complete."""
+    """One stack where no place is repeated, else one for each repeat, told by what tells them apart.
+
+    One stack as well where nothing does: which of the images of two places belong together is not guessed.
+    """
     places = _places(slices)
     if places is None or len(set(places)) == len(slices):
         return [((), list(slices))]
-    acquisitions = _grouped(zip(slices, places, strict=True), lambda pair: pair[0].facts.order[0])
-    if all(len({place for _, place in group}) == len(group) for group in acquisitions):
+    located = list(zip(slices, places, strict=True))
+    for index, (name, *_) in enumerate(TELLING):
+        groups = _grouped(located, partial(_told, index))
+        if len(groups) > 1 and _cover_the_same(groups):
+            return [((name, *more), part) for group in groups for more, part in _repeats([one for one, _ in group])]
+    acquisitions = _grouped(located, lambda pair: pair[0].facts.order[0])
+    most = max(Counter(places).values())
+    if len(acquisitions) == most and all(len({place for _, place in group}) == len(group) for group in acquisitions):
         return [(("acquisition",), [one for one, _ in group]) for group in acquisitions]
-    if len(set(Counter(places).values())) > 1:
+    if not _are_numbered(places):
         return [((), list(slices))]
-    at_place = _grouped(zip(slices, places, strict=True), lambda pair: pair[1])
+    at_place = _grouped(located, lambda pair: pair[1])
     return [(("repeat",), [one for one, _ in group]) for group in zip(*at_place, strict=True)]
+
+
+def _told(index: int, pair: tuple[Slice, int]) -> str:
+    return pair[0].facts.telling[index] if pair[0].facts.telling else ""
+
+
+def _cover_the_same(groups: Sequence[Sequence[tuple[Slice, int]]]) -> bool:
+    """Whether all groups have as many images at each place."""
+    first, *others = (Counter(place for _, place in group) for group in groups)
+    return all(other == first for other in others)
+
+
+def _are_numbered(places: Sequence[int]) -> bool:
+    """Whether places, in the order of the images' numbers, follow one another as a loop over places makes them.
+
+    It may have loops over repeats around it and within it.
+    """
+    count = len(set(places))
+    if set(Counter(places).values()) != {len(places) / count}:
+        return False
+    repeats = len(places) // count
+    for within in (number for number in range(1, repeats + 1) if repeats % number == 0):
+        rounds = np.reshape(places, (-1, count, within))
+        if (rounds == rounds[..., :1]).all() and all(len(set(one)) == count for one in rounds[..., 0].tolist()):
+            return True
+    return False
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
@@ -161,7 +197,7 @@ def _geometry(slices: Sequence[Slice], places: Sequence[int] | None) -> tuple[ND
     """Affine and tilt of slices in order. Raises :class:`Unreadable` where they are no even stack."""
     first = slices[0].facts
     if any(one.facts.is_localiser for one in slices):
-        raise Unreadable("ImageType", "LOCALIZER", "a localiser, which only plans the scans")
+        raise Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
     if places is None or first.orientation is None or first.position is None:
         raise Unreadable("ImagePositionPatient", "absent", "where its slices lie is not written")
     if first.spacing is None:
@@ -169,9 +205,10 @@ def _geometry(slices: Sequence[Slice], places: Sequence[int] | None) -> tuple[ND
     if len(slices) == 1:
         raise Unreadable("slices", "1", "a single slice is no volume")
     if len(set(places)) < len(slices):
-        doubled = sum(count > 1 for count in Counter(places).values())
-        raise Unreadable("ImagePositionPatient", f"{doubled} places with several images",
-                         "several images at some places, and not the same number at each")  # fmt: skip
+        counts = Counter(places).values()
+        found = f"{sum(count > 1 for count in counts)} places with several images"
+        why = "not the same number at each" if len(set(counts)) > 1 else "nothing says which of them belong together"
+        raise Unreadable("ImagePositionPatient", found, f"several images at some places, and {why}")
     positions = np.asarray([one.facts.position for one in slices], np.float64)
     step = _even_step(positions, normal_of(first.orientation), max(first.spacing))
     cosine = float(step @ normal_of(first.orientation)) / float(np.linalg.norm(step))

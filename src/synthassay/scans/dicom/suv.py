@@ -6,13 +6,17 @@ does not say all of it is refused, naming what is missing.
 
 import datetime
 import math
+import re
 from typing import Any, NoReturn
 
-from pydicom.tag import Tag
-
+from synthassay.scans.dicom.attributes import private_of
+from synthassay.scans.text import date_of
 from synthassay.scans.unreadable import Unreadable
 
-PHILIPS_FACTOR = Tag(0x7053, 0x1000)  # SUV per count
+PHILIPS = ("Philips PET Private Group", 0x7053)
+UPTAKE, ACTIVITY = 0x00, 0x09  # its factors: SUV per count, and Bq/ml per count
+BY_WEIGHT = "BW"
+TIME = re.compile(r"([01]\d|2[0-3]):?([0-5]\d):?([0-5]\d)?")  # TM may end early; hours alone are too little
 DAY = 86400.0
 
 
@@ -22,17 +26,25 @@ def suv_factor(dataset: Any) -> float:
         _refuse("Modality", "not PT")
     units = str(dataset.get("Units") or "")
     if units == "GML":
+        if str(dataset.get("SUVType") or BY_WEIGHT) != BY_WEIGHT:
+            _refuse("SUVType", "not BW")
         return 1.0
-    if units == "CNTS" and PHILIPS_FACTOR in dataset:
-        factor = float(dataset[PHILIPS_FACTOR].value or 0)
-        if factor > 0 and math.isfinite(factor):
-            return factor
-    if units != "BQML":
+    uptake, activity = (
+        _philips_factor(dataset, element) if units == "CNTS" else None for element in (UPTAKE, ACTIVITY)
+    )
+    if uptake is not None:
+        return uptake
+    if units != "BQML" and activity is None:
         _refuse("Units", "neither BQML nor GML")
     corrected = dataset.get("CorrectedImage") or ()
     if not {"ATTN", "DECY"} <= set([corrected] if isinstance(corrected, str) else corrected):
         _refuse("CorrectedImage", "without ATTN and DECY")
-    return _positive(dataset, "PatientWeight") * 1000.0 / _dose(dataset)
+    return (activity or 1.0) * _positive(dataset, "PatientWeight") * 1000.0 / _dose(dataset)
+
+
+def _philips_factor(dataset: Any, element: int) -> float | None:
+    factor = float(private_of(dataset, *PHILIPS, element) or 0)
+    return factor if 0 < factor < math.inf else None
 
 
 def _dose(dataset: Any) -> float:
@@ -64,7 +76,7 @@ def _scanned(dataset: Any) -> datetime.datetime:
 
 def _given(dataset: Any, drug: Any) -> datetime.datetime:
     whole = str(drug.get("RadiopharmaceuticalStartDateTime") or "")
-    given = _moment(whole[:8], whole[8:14]) if whole else None
+    given = _moment(whole[:8], whole[8:]) if whole else None
     given = given or _moment(dataset.get("SeriesDate"), drug.get("RadiopharmaceuticalStartTime"))
     if given is None:
         _refuse("RadiopharmaceuticalStartTime", "absent")
@@ -72,10 +84,11 @@ def _given(dataset: Any, drug: Any) -> datetime.datetime:
 
 
 def _moment(day: object, time: object) -> datetime.datetime | None:
-    try:
-        return datetime.datetime.strptime(f"{day}{str(time)[:6]}", "%Y%m%d%H%M%S")
-    except ValueError:
+    date, clock = date_of(day), TIME.match(str(time))
+    if date is None or clock is None:
         return None
+    hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+    return datetime.datetime.combine(date, datetime.time(hours, minutes, seconds))
 
 
 def _positive(dataset: Any, keyword: str) -> float:

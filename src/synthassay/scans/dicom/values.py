@@ -46,7 +46,16 @@ def _rescaled(dataset: Any, frame: NDArray[Any], index: int, rescale: Rescale = 
     transform = functional(dataset, index, "PixelValueTransformationSequence")
     if transform is None and dataset.get("ModalityLUTSequence"):
         return apply_modality_lut(frame, dataset)
-    return rescale(frame, dataset if transform is None else transform)
+    transform = dataset if transform is None else transform
+    slope, intercept = (value_of(transform, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    if slope is None and intercept is None:
+        return frame
+    if slope is None or intercept is None:
+        absent, present = ("RescaleSlope", "intercept") if slope is None else ("RescaleIntercept", "slope")
+        raise Unreadable(absent, "absent", f"a rescale {present} alone does not tell the values (cohort.units=stored)")
+    if slope == 0:
+        raise Unreadable("RescaleSlope", "0", "it would make all values one (cohort.units=stored)")
+    return rescale(frame, transform)
 
 
 def _in_single(frame: NDArray[Any], transform: Any) -> NDArray[Any]:
@@ -86,8 +95,10 @@ def _window(view: Any) -> Dataset:
     centre, width = (next(iter(listed(value_of(view, name))), None) for name in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None:
         raise Unreadable("WindowCenter, WindowWidth", "absent", "no window in the header (cohort.window.mode=header)")
-    if not 1 <= float(width) < math.inf:
-        raise Unreadable("WindowWidth", "below 1", "the window in the header shows nothing (cohort.window.mode=header)")
+    linear = str(view.get("VOILUTFunction") or "LINEAR") == "LINEAR"
+    if not (float(width) >= 1 if linear else float(width) > 0) or float(width) == math.inf:  # PS3.3, C.11.2.1
+        raise Unreadable("WindowWidth", "below 1" if linear else "not above 0",
+                         "the window in the header shows nothing (cohort.window.mode=header)")  # fmt: skip
     window = Dataset()
     window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", DISPLAY_BITS, 0
     window.WindowCenter, window.WindowWidth = centre, width
