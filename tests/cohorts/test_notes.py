@@ -54,6 +54,12 @@ def test_what_the_data_cannot_answer_is_said(scans, columns, sentence):
     assert sentence in sentences(scans, **columns)
 
 
+def test_many_sites_of_one_label_are_said_in_one_sentence(scans):
+    text = sentences(scans, n=40, site=np.arange(40) // 4, labels=[1, 0] * 2 + [0, 0, 1, 1] + [1] * 32)
+    assert "All images of one site have the same label at 8 of 10 sites: there the label cannot be told" in text
+    assert "of site '" not in text
+
+
 def test_nothing_is_said_that_is_not_so(scans):
     text = sentences(scans, splits=["generator-train"] * 6 + ["external"] * 2)
     for words in (

@@ -9,6 +9,7 @@ from synthassay.records import MIN_PATIENTS_FOR_INFERENCE, ImageSet
 
 # A false alarm rate of 1% cannot be told from 4% with fewer control patients; see the memorisation assay.
 CONTROL_PATIENTS_FOR_MEMORISATION = 100
+MOST_SITES = 5  # that are named one by one
 DARK, MANY_DARK = 1 / 8, 0.05  # of the stored range; of the patients
 
 
@@ -76,13 +77,17 @@ def _labels(images: ImageSet, splits: NDArray[np.str_], classes: Classes) -> lis
         absent = [text for index, text in enumerate(classes.names) if index not in present]
         if absent:
             sentences.append(f"{split} has no image with the label {' or '.join(map(repr, absent))}.")
-    for site in _known(images.groups["site"]):
-        here = set(images.labels[images.groups["site"] == site].tolist())
-        if len(here) == 1:
-            only = classes.names[here.pop()]
-            sentences.append(f"All images of site {site!r} have the label {only!r}: there the label cannot be told "
-                             "from the site.")  # fmt: skip
-    return sentences
+    return [*sentences, *_sites_of_one_label(images, classes)]
+
+
+def _sites_of_one_label(images: ImageSet, classes: Classes) -> list[str]:
+    """A sentence for each such site, or one for all where there are many."""
+    sites, cannot = _known(images.groups["site"]), "there the label cannot be told from the site."
+    here = {site: set(images.labels[images.groups["site"] == site].tolist()) for site in sites}
+    only = {site: classes.names[labels.pop()] for site, labels in here.items() if len(labels) == 1}
+    if len(only) > MOST_SITES:
+        return [f"All images of one site have the same label at {len(only):,} of {len(sites):,} sites: {cannot}"]
+    return [f"All images of site {site!r} have the label {label!r}: {cannot}" for site, label in only.items()]
 
 
 def _known(column: NDArray[np.str_]) -> list[str]:

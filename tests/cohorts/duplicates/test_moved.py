@@ -13,6 +13,7 @@ from synthassay.cohorts.duplicates.frames import framed
 from synthassay.cohorts.duplicates.moved import Moved
 from synthassay.cohorts.duplicates.spectra import spectra_of, turned_spectra
 from synthassay.cohorts.duplicates.turns import TURNS
+from synthassay.records import SilentProgress
 
 PICTURES, COPIED = 120, 24
 
@@ -50,7 +51,7 @@ def found(images: np.ndarray, patients: np.ndarray) -> list[moved.Double]:
     search = Moved()
     for start in range(0, len(images), 50):
         search.add(images[start : start + 50, None].astype(np.float32))
-    return search.doubles(np.arange(len(images)), patients, 1)[0]
+    return search.doubles(np.arange(len(images)), patients, 1, SilentProgress())[0]
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -42,7 +42,7 @@ def find_doubles(images: Sequence[Image], maps: PixelMaps, workers: int, progres
         pairs += _confirmed(images, maps, first[fresh], second[fresh], turn, threshold)
     if moved is None:
         return Doubles(tuple(_best(pairs)), usual, threshold)
-    found, detail = moved.doubles(np.sort(different), patients, workers)
+    found, detail = moved.doubles(np.sort(different), patients, workers, progress)
     return Doubles(tuple(_best([*pairs, *found])), usual, threshold, detail)
 
 
