@@ -80,6 +80,8 @@ def test_an_unknown_command_exits_2_and_lists_the_commands(capsys: pytest.Captur
         (["run", "cohort=null"], "NoneType"),
         (["run", "store=elsewhere"], "write store.SETTING=VALUE"),
         (["run", "cohort=nifti", "cohort.label.mask={folder}/m.nii"], """'cohort.label.mask="VALUE"'"""),
+        (["run", "store.root=null"], "write store.root=DIR"),
+        (["run", "out=[1]"], "write out=DIR"),
         (["compare", "one"], "two runs"),
         (["compare", "a", "b", "rank=fid"], "rank=fid"),
         (["doctor", "gpu"], "store.root"),

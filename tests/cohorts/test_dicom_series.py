@@ -171,6 +171,8 @@ def test_pictures_of_a_screen_and_raw_values_among_scans_are_told_and_left_out_w
         "The files are of several modalities, whose values mean different things: CT (1), MR (2); "
         "cohort.modalities names those to keep."
     ]
+    padded = sources("padded", (0, 2), Modality="CT", PixelPaddingValue=0)
+    assert [note.partition(" may")[0] for note in told_of_files(padded)] == ["2 files of CT"]
     for name, nature in (("screen", "secondary_capture"), ("raw", "for_processing"), ("mpr", "derived")):
         spec = scans.dicom_spec(without=(nature,))
         assert read_source(tmp_path, "plain-0.dcm", spec).path == "plain-0.dcm"

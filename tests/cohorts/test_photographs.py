@@ -43,10 +43,13 @@ def test_transparency_and_palettes_become_colours(tmp_path, read):
         assert read(name)[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
-def test_every_page_of_a_tiff_is_an_image(tmp_path, read):
+def test_every_page_of_a_tiff_is_an_image_and_a_slice(tmp_path, scans, read):
     pages = [Image.new("L", (20, 20), value) for value in (1, 2, 3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     assert read("a.tif", channels=1)[:, 0, 0, 0].tolist() == [1, 2, 3]
+    spec = scans.images_spec(size=20)
+    planes = read_images(tmp_path, describe("a.tif", spec, ())[0], spec).planes
+    assert [(plane.slice_index, plane.slice_position) for plane in planes] == [(0, 0.0), (1, 0.5), (2, 1.0)]
 
 
 def test_cameras_orientation_is_applied(tmp_path, read):

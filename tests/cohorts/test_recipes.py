@@ -276,7 +276,7 @@ class Case:
 
 
 CASES = [
-    Case(medmnist, 24, {"normal": 12, "pneumonia": 12}, note="test_images (8), train_images (12), val_images (4)"),
+    Case(medmnist, 24, {"0": 12, "1": 12}, note="test_images (8), train_images (12), val_images (4)"),
     Case(chexpert, 9, {"no pleural effusion": 6, "pleural effusion": 3}, views={"AP"}),
     Case(mimic_cxr_jpg, 9, {"no pleural effusion": 6, "pleural effusion": 3}, views={"PA"}),
     Case(nih_chestxray14, 12, {"no pleural effusion": 16, "pleural effusion": 8}, views={"AP", "PA"}),

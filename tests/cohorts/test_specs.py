@@ -132,7 +132,7 @@ def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_ke
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
         (lambda: ImagesSpec(name="x"), "needs table.path"),
-        (lambda: NiftiSpec(name="x", channels=3, label=LabelSpec(source="none")), "grey"),
+        (lambda: NiftiSpec(name="x", channels=3, dimensions=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),
         (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(index="mean")), "NIfTI"),
         (lambda: DicomSpec(name="x", label=UNLABELLED, volume=VolumeSpec(spacing_mm=1)), "dimensions=3"),

@@ -55,6 +55,11 @@ def test_columns_of_one_name_are_numbered_so_that_none_is_taken_unasked(tmp_path
         ]
 
 
+def test_numbers_of_columns_do_not_meet_names_that_are_there(tmp_path):
+    (tmp_path / "t.csv").write_text("a,a,a (1),b\n1,2,3,4\n")
+    assert read_frame(tmp_path / "t.csv", 0, LIMIT).columns.tolist() == ["a (2)", "a (3)", "a (1)", "b"]
+
+
 def test_a_column_that_pandas_kept_as_the_index_is_a_column(tmp_path):
     FRAME.set_index("004 code").to_parquet(tmp_path / "t.parquet")
     assert read_frame(tmp_path / "t.parquet", 0, LIMIT)["004 code"].tolist() == ["004", "1"]
@@ -88,6 +93,7 @@ def test_a_sheet_is_chosen_by_name_or_number_and_formulas_give_their_values(tmp_
         ("t.csv.gz", gzip.compress(b"a,b\n" * 100, mtime=0)[:-12], "cannot be read"),
         ("t.csv.gz", gzip.compress(bytes(2 * LIMIT), mtime=0), r"more than 1 MiB, which is cohort\.limits\.file_mib"),
         ("t.csv", bytes(2 * LIMIT), r"more than 1 MiB"),
+        ("t.xlsx", b"PK\3\4" + bytes(40), "cannot be read"),
         ("t.csv", b"\xff\xfe\x00", "cannot be read"),
     ],
 )

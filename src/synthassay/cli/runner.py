@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -10,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from synthassay.cli.folders import folder_of
 from synthassay.cli.processes import found_place
 from synthassay.cli.progress import BarProgress, NoProgress
 from synthassay.cli.trackers import NoTracker, Tracker, WandbTracker
@@ -25,7 +25,7 @@ MODES = ("online", "offline", "disabled")
 
 def run_cell(config: DictConfig, until: str) -> str:
     """Run the line up to the stage ``until`` and print what it left; returns the path printed last."""
-    _check_sections(config)
+    _check_shape(config)
     audience = config.report.audience
     if audience not in AUDIENCES:
         raise UserError(f"report.audience={audience} is unknown; it is one of: {', '.join(AUDIENCES)}")
@@ -46,12 +46,17 @@ def run_cell(config: DictConfig, until: str) -> str:
     return run_session(config, specs, resources, tracker, progress, until)
 
 
-def _check_sections(config: DictConfig) -> None:
-    """Raises :class:`UserError` for a value where settings of their own belong, as in ``store=DIR``."""
+def _check_shape(config: DictConfig) -> None:
+    """Raises :class:`UserError` for a value where settings of their own belong, as in ``store=DIR``, and for no folder.
+
+    Before any work, since some of them are only used at its end.
+    """
     for name in SECTIONS:
         if not OmegaConf.is_dict(config[name]):
             raise UserError(f"{name}={config[name]}: {name} holds several settings; write {name}.SETTING=VALUE.\n"
                             "`synthassay run --cfg job` shows them.")  # fmt: skip
+    for name in ("store.root", "store.keyring", *(["out"] if config.out is not None else [])):
+        folder_of(config, name)
 
 
 def instantiate_specs(config: DictConfig) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _checked(config: DictConfig) -> DictConfig:
         raise UserError(f"private={config.private.kind} is not for {node.name}: {_why_not_private(node)}.\n"
                         "Choose edm, edm2, ddpm, flow, vae, latent_edm or latent_flow, or private=none.")  # fmt: skip
     if node.get("init_from") is not None:
-        node.init_from = str(training_folder(str(node.init_from), Path(config.store.root).expanduser(), node.kind))
+        node.init_from = str(training_folder(str(node.init_from), folder_of(config, "store.root"), node.kind))
     return node
 
 
@@ -128,7 +133,7 @@ def make_tracker(config: DictConfig) -> Tracker:
         raise UserError(f"tracker.kind={settings.kind} is unknown; it is none or wandb")
     if settings.mode not in MODES:
         raise UserError(f"tracker.mode={settings.mode} is unknown; it is one of: {', '.join(MODES)}")
-    folder = Path(config.store.root).expanduser().parent / "wandb"
+    folder = folder_of(config, "store.root").parent / "wandb"
     return WandbTracker(
         project=settings.project,
         entity=settings.entity,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from synthassay.cli.cohort_tables import cohort_tables
+from synthassay.cli.folders import folder_of
 from synthassay.cli.processes import found_place, joined_team
 from synthassay.cli.progress import BarProgress
 from synthassay.cli.trackers import NoTracker, Tracker
@@ -35,11 +36,11 @@ def run_session(
     """Run the line; returns (and prints, last) the path of the page, or the store's where a stage leaves none."""
     device = resources.torch_device()  # an absent GPU is said before any work
     with joined_team(device) as team:
-        root = Path(config.store.root).expanduser()
+        root = folder_of(config, "store.root")
         context = RunContext(
             spec=RunSpec(**specs),
             store=Store(root) if team.size == 1 else TeamStore(root),
-            keys=Path(config.store.keyring).expanduser(),
+            keys=folder_of(config, "store.keyring"),
             resources=with_threads(resources),
             progress=progress,
         )
@@ -81,8 +82,8 @@ def output_folder(config: DictConfig, parent: Path, name: str) -> Path:
 
     A release has its own name, so that it never takes the place of an internal page or the reverse.
     """
-    if config.out:
-        chosen = Path(config.out).expanduser()
+    if config.out is not None:
+        chosen = folder_of(config, "out")
         return chosen / name if HydraConfig.get().mode == RunMode.MULTIRUN else chosen
     return parent / (f"{name}-release" if config.report.audience == "release" else name)
 

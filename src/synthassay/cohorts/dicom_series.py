@@ -136,6 +136,11 @@ def told_of_files(sources: Sequence[Source]) -> list[str]:
         shown = ", ".join(f"{name} ({count:,})" for name, count in sorted(modalities.items()))
         sentences.append(f"The files are of several modalities, whose values mean different things: {shown}; "
                          "cohort.modalities names those to keep.")  # fmt: skip
+    padded = sum(source.padded and source.modality == "CT" for source in sources)
+    if padded:
+        sentences.append(f"{padded:,} files of CT may have pixels that were not scanned, at a value far below air: "
+                         "cohort.window.name keeps them out of the window, cohort.slices.foreground_above=-500 out of "
+                         "what counts as the body.")  # fmt: skip
     drawn = {(source.patient, source.series) for source in sources if source.overlays}
     if drawn:
         sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")

@@ -75,7 +75,8 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
         view=view_of(header.extra.get(spec.view_from), header.laterality, view_code),
         device=device_of(scanner, spec.device_from), scanner=scanner, sex=header.sex, age=header.age, day=header.day,
         label=header.extra.get(_label_keyword(spec)) or None,
-        modality=_modality(header), overlays=header.overlays, natures=header.natures, slices=header.slices,
+        modality=_modality(header), overlays=header.overlays, padded=header.padded,
+        natures=header.natures, slices=header.slices,
     )  # fmt: skip
 
 

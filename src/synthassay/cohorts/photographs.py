@@ -38,16 +38,18 @@ def describe(path: str, spec: CohortSpec, known: Collection[str]) -> tuple[Sourc
 
 
 def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
-    """The image, or each page of a TIFF, with its mask. Raises :class:`Unreadable`."""
+    """The image, or each page of a TIFF as a slice, with its mask. Raises :class:`Unreadable`."""
     content = (root / source.path).read_bytes()
     pictures = read_pictures(io.BytesIO(content), spec.limits)
     masks: Sequence[NDArray[np.float32] | None] = (
         [None] * len(pictures) if source.mask is None else _masks(root / source.mask, pictures, spec.limits)
     )
+    last = len(pictures) - 1
     planes = [
-        RawPlane(values=picture.values, frame=index, mask=mask)
+        RawPlane(values=picture.values, frame=index, mask=mask, slice_index=index if last else None,
+                 slice_position=index / last if last else None)
         for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True))
-    ]
+    ]  # fmt: skip
     images = finish(planes, spec, hashlib.sha256(content).hexdigest())
     few = all(has_few_values(picture.values) for picture in pictures)
     return replace(images, planes=tuple(replace(plane, few_values=few) for plane in images.planes))

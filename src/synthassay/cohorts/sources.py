@@ -38,6 +38,7 @@ class Source:
     merged_from: str | None = None  # the patient's own id where it was merged with another's: see duplicates
     modality: str | None = None
     overlays: int = 0  # graphics that a DICOM file carries beside its pixels
+    padded: bool = False  # a DICOM file that names a value for what was not scanned
     natures: frozenset[Nature] = frozenset()  # of a DICOM file that is no plain scan
     slices: tuple[SliceFacts, ...] = ()  # of a DICOM file: what tells where its frames lie
     carried: Findings = frozenset()  # about people, of a file whose description is more than its header

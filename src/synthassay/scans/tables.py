@@ -3,8 +3,8 @@
 import codecs
 import gzip
 import io
+import itertools
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +33,12 @@ def read_frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
 
     try:
         frame = _frame(path, sheet, max_bytes)
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except pd.errors.ParserError as error:  # rows with more cells would move under other names
         raise UserError(f"the table {path.name} cannot be read: a row has more cells than the header, or a quotation "
                         "mark is not closed.\nMend it, or save it as Excel (.xlsx).") from error  # fmt: skip
-    except (ValueError, OSError, EOFError, UnicodeError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    except Exception as error:  # what reads workbooks raises whatever it likes on damaged ones
         raise UserError(f"the table {path.name} cannot be read ({type(error).__name__}).\n"
                         f"Save it as {KINDS}, in UTF-8.") from error  # fmt: skip
     frame.columns = _distinct([" ".join(str(name).split()) for name in frame.columns])
@@ -46,10 +46,11 @@ def read_frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    counts, seen, distinct = Counter(names), Counter[str](), []
+    counts, distinct = Counter(names), list[str]()
     for name in names:
-        seen[name] += 1
-        distinct.append(name if counts[name] == 1 else f"{name} ({seen[name]})")
+        numbered = (f"{name} ({number})" for number in itertools.count(1))
+        free = (one for one in numbered if one not in counts and one not in distinct)
+        distinct.append(name if counts[name] == 1 else next(free))
     return distinct
 
 

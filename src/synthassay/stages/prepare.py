@@ -14,7 +14,7 @@ from synthassay.stages.context import RunContext
 from synthassay.store.store import StageKey, StageOutput
 from synthassay.store.tables import load_cohort, save_cohort
 
-VERSION = 7
+VERSION = 8
 
 
 def prepare(context: RunContext) -> tuple[Cohort, StageOutput]:

@@ -93,20 +93,21 @@ def test_a_deflated_file_that_ends_early_is_refused(tmp_path):
         read_header(path, LIMITS)
 
 
+@pytest.mark.parametrize("deflated", [True, False])
 @pytest.mark.parametrize("frames", [1, 3])
-def test_frames_that_are_deflated_one_by_one_are_read(tmp_path, frames):
+def test_frames_that_are_deflated_or_wrapped_one_by_one_are_read(tmp_path, frames, deflated):
     path, stored = tmp_path / "a.dcm", texture(2, shape=(frames, 15, 20))
     save_dicom(path, stored[0])
     squeezed = []
     for frame in stored:
         squeezer = zlib.compressobj(wbits=-15)
-        squeezed.append(squeezer.compress(frame.tobytes()) + squeezer.flush())
+        squeezed.append(squeezer.compress(frame.tobytes()) + squeezer.flush() if deflated else frame.tobytes())
     data = dcmread(path)
     data.file_meta.TransferSyntaxUID = RLELossless
     data.PixelData, data.NumberOfFrames = encapsulate(squeezed), frames
     data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
     data.save_as(path)
-    rename_syntax(path, RLELossless, "1.2.840.10008.1.2.8.1")
+    rename_syntax(path, RLELossless, "1.2.840.10008.1.2.8.1" if deflated else "1.2.840.10008.1.2.1.98")
     planes = read_planes(path.read_bytes(), LIMITS)
     assert np.array_equal([plane.values for plane in planes], stored)
 

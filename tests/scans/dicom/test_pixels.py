@@ -266,6 +266,14 @@ def test_a_modality_lut_is_applied_as_pydicom_does(tmp_path):
     assert np.array_equal(read(tmp_path / "a.dcm")[0], 65535 - entries[values])
 
 
+def test_frames_in_time_have_a_number_and_no_place(tmp_path):
+    frames = np.stack([texture(i) for i in range(3)])
+    for tags, places in (({}, [0, 0.5, 1]), ({"FrameTime": "33.3"}, [None] * 3), ({"CineRate": "30"}, [None] * 3)):
+        save_dicom(tmp_path / "a.dcm", frames[0], PixelData=frames.tobytes(), NumberOfFrames=3, **tags)
+        planes = read_planes((tmp_path / "a.dcm").read_bytes(), LIMITS)
+        assert [(plane.slice_index, plane.slice_position) for plane in planes] == list(enumerate(places))
+
+
 def test_units_as_stored_leave_the_rescale_out(tmp_path):
     values = texture(7)
     save_dicom(tmp_path / "a.dcm", values, RescaleSlope="2", RescaleIntercept="-1024")

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from synthassay.scans.dicom.header import read_header
+from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.dicom.series import Slice, split_series
 from synthassay.scans.dicom.slices import TELLING
 from synthassay.scans.dicom.volumes import read_volume
@@ -238,3 +239,11 @@ def test_enhanced_files_say_voltage_kernel_side_and_day_in_their_groups(tmp_path
     header = read_header(tmp_path / "a.dcm", LIMITS)
     assert (header.kvp, header.kernel, header.laterality) == (120.0, "B30f", "L")
     assert header.day == datetime.date(2020, 1, 3).toordinal()
+
+
+@pytest.mark.parametrize(("places", "expected"), [((5, 5, 5), [None] * 3), ((9, 5, 7), [1, 0, 0.5])])
+def test_frames_of_one_place_are_not_spread_over_a_volume(tmp_path, places, expected):
+    frames = np.stack([texture(i) for i in range(3)])
+    write_enhanced(tmp_path / "a.dcm", frames, places)
+    planes = read_planes((tmp_path / "a.dcm").read_bytes(), LIMITS)
+    assert [plane.slice_position for plane in planes] == expected

@@ -35,7 +35,8 @@ from synthassay.scans.dicom.files import inflate
 from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 
-DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")  # pydicom does not know it
+# Deflated Image Frame Compression, Encapsulated Uncompressed Explicit VR Little Endian.
+DEFLATED_FRAMES, WRAPPED_FRAMES = UID("1.2.840.10008.1.2.8.1"), UID("1.2.840.10008.1.2.1.98")
 CANDIDATES: dict[UID, tuple[str, ...]] = {
     RLELossless: ("imagecodecs", "pylibjpeg", "pydicom"),
     JPEGBaseline8Bit: ("pillow", "gdcm", "pylibjpeg"),
@@ -101,14 +102,15 @@ def decoder_table() -> list[tuple[str, str, str]]:
 
 
 def uncover(dataset: Any, limits: LimitSpec) -> None:
-    """Frames that are deflated one by one become plain pixel data, in place; pydicom has no decoder for them."""
-    if dataset.file_meta.TransferSyntaxUID != DEFLATED_FRAMES:
+    """Frames that are wrapped, or deflated, one by one become plain pixel data, in place; pydicom cannot read them."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in (DEFLATED_FRAMES, WRAPPED_FRAMES):
         return
     count = int(dataset.get("NumberOfFrames") or 1)
     bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated)
     if bits % 8 and count > 1:
-        raise Unreadable("TransferSyntaxUID", "deflated frames of single bits", NOT_READ)
-    frames = [inflate(io.BytesIO(frame), limits)[: -(-bits // 8)]
+        raise Unreadable("TransferSyntaxUID", "frames of single bits", NOT_READ)
+    frames = [(inflate(io.BytesIO(frame), limits) if syntax == DEFLATED_FRAMES else frame)[: -(-bits // 8)]
               for frame in generate_frames(dataset.PixelData, number_of_frames=count)]  # fmt: skip
     content = b"".join(frames)
     dataset.PixelData = content + b"\0" * (len(content) % 2)

@@ -153,8 +153,9 @@ def _add_what_follows(stream: Any, dataset: Any) -> None:
     else:
         stream.seek(length, io.SEEK_CUR)
     with suppress(Exception):
-        rest = read_dataset(io.BytesIO(stream.read(MOST_BEHIND)), implicit, little)
-        dataset.update({raw.tag: raw for raw in rest.values() if raw.tag > PIXEL_DATA})
+        if behind := stream.read(MOST_BEHIND):
+            elements = read_dataset(io.BytesIO(behind), implicit, little)
+            dataset.update({raw.tag: raw for raw in elements.values() if raw.tag > PIXEL_DATA})
 
 
 def _plain_syntax(dataset: Any) -> UID:

@@ -68,6 +68,7 @@ class DicomHeader:
     orientation: tuple[float, ...] | None
     spacing_mm: tuple[float, ...] | None
     overlays: int
+    padded: bool  # whether it names a value for what was not scanned
     slice_thickness: float | None
     slice_spacing: float | None
     gantry_tilt: float | None
@@ -136,7 +137,7 @@ def _header(dataset: Any, extra_keywords: Sequence[str]) -> DicomHeader:
         samples=int(dataset.get("SamplesPerPixel") or 1), position=numbers_of(dataset, "ImagePositionPatient", 3),
         orientation=numbers_of(dataset, "ImageOrientationPatient", 6),
         spacing_mm=spacing_of(dataset),
-        overlays=len(dataset.keys() & OVERLAYS),
+        overlays=len(dataset.keys() & OVERLAYS), padded=value_of(dataset, "PixelPaddingValue") is not None,
         slice_thickness=number_of(dataset, "SliceThickness"), slice_spacing=number_of(dataset, "SpacingBetweenSlices"),
         gantry_tilt=number_of(dataset, "GantryDetectorTilt"), echo_number=whole_of(dataset, "EchoNumbers"),
         echo_time=number_of(dataset, "EchoTime"), b_value=number_of(dataset, "DiffusionBValue"),

@@ -23,6 +23,7 @@ from synthassay.scans.unreadable import Unreadable
 
 DAMAGED = "the pixel data are truncated or damaged"
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+CINE = ("FrameTime", "FrameTimeVector", "CineRate")  # frames that follow one another in time, not in space
 NEEDED = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated")  # to know what the pixel data mean
 NEEDED_OF_WHOLE, NEEDED_OF_COLOUR = ("BitsStored", "PixelRepresentation"), ("PlanarConfiguration",)
 
@@ -48,7 +49,8 @@ def read_planes(
             values = _values(dataset, frame, index, units, header_window)
             for part in layout.tiles(values) if layout else [values]:
                 planes.append(_plane(part, facts[len(planes)]))
-        return _positioned(planes, facts)
+        follow = any(value_of(dataset, keyword) is not None for keyword in CINE)
+        return _positioned(planes, facts, in_time=follow)
 
 
 def _values(dataset: Any, frame: NDArray[Any], index: int, units: Units, header_window: bool) -> FloatArray:
@@ -135,13 +137,17 @@ def _plane(values: FloatArray, facts: SliceFacts) -> RawPlane:
                     orientation=orientation_name(facts.orientation))  # fmt: skip
 
 
-def _positioned(planes: list[RawPlane], facts: Sequence[SliceFacts]) -> list[RawPlane]:
-    """Give the slices of one file their place along the normal, or in the file where none is written."""
+def _positioned(planes: list[RawPlane], facts: Sequence[SliceFacts], in_time: bool) -> list[RawPlane]:
+    """Give the slices of one file their place along the normal, or in the file where none is written.
+
+    Frames ``in_time``, or of one place, have only their number.
+    """
     if len(planes) < 2:
         return planes
     written = [place for slice_ in facts if (place := along_normal(slice_.position, slice_.orientation)) is not None]
     order = sorted(set(written)) if len(written) == len(planes) and len(set(written)) > 1 else None
     ranks = [order.index(place) for place in written] if order else list(range(len(planes)))
     last = max(ranks)
-    return [replace(plane, slice_index=rank, slice_position=rank / last)
+    placed = order is not None or not (in_time or written)
+    return [replace(plane, slice_index=rank, slice_position=rank / last if placed else None)
             for plane, rank in zip(planes, ranks, strict=True)]  # fmt: skip

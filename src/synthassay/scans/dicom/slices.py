@@ -124,7 +124,9 @@ def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
     own = next((found for name in names if (found := functional(dataset, frame, name))), None)
     written = listed(value_of(own, "FrameType")) if own else []
     kind = tuple(str(part) for part in written or listed(value_of(dataset, "ImageType")))
-    part = private_of(dataset, *GE_PARAMETERS, 0x2F)  # magnitude, phase, real or imaginary: GE gives all one image type
+    part = _private_of_mr(
+        dataset, *GE_PARAMETERS, 0x2F
+    )  # magnitude, phase, real or imaginary: GE gives all one image type
     return kind if part is None else (*kind, str(part))
 
 
@@ -153,11 +155,15 @@ def _b_value(dataset: Any, frame: int) -> float | None:
         if value is not None:
             return value
     for maker in PRIVATE_B:
-        value = _number(private_of(dataset, *maker))
+        value = _number(_private_of_mr(dataset, *maker))
         if value is not None:
             return value
-    value = _number(private_of(dataset, *GE_PARAMETERS, 0x39))
+    value = _number(_private_of_mr(dataset, *GE_PARAMETERS, 0x39))
     return None if value is None else value % 100_000  # GE adds 10⁹ in some versions
+
+
+def _private_of_mr(dataset: Any, creator: str, group: int, element: int) -> Any:
+    return private_of(dataset, creator, group, element) if text_of(dataset, "Modality") == "MR" else None
 
 
 def _number(value: Any) -> float | None:
