@@ -91,6 +91,15 @@ def test_rows_of_one_scan_with_other_labels(rule, labels, expected):
     assert joined.counts.contradicted == (expected is None)
 
 
+@pytest.mark.parametrize(("rule", "labels", "expected"), [("refuse", "25", "2"), ("refuse", "02", None),
+                                                          ("majority", "025", "2")])  # fmt: skip
+def test_rows_of_one_class_agree(rule, labels, expected):
+    spec = TableSpec(path="t.csv", file="f", label="y", several_rows=rule)
+    rows = [{"file": "a.png", "label": label} for label in labels]
+    joined = join([source("a.png")], rows, spec, row_needed=True, class_of=lambda text: text != "0")
+    assert [scan.label for scan in joined.sources] == ([] if expected is None else [expected])
+
+
 def test_scans_without_a_row_can_have_a_label_of_their_own():
     spec = TableSpec(path="t.csv", file="f", label="y", no_row="0")
     joined = join([source("a.png"), source("b.png")], [{"file": "a.png", "label": "1"}], spec, row_needed=True)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from synthassay.cohorts.labels import Classes, find_classes, labels_of
+from synthassay.cohorts.labels import Classes, class_of, find_classes, labels_of
 from synthassay.cohorts.sources import Image, Plane, Source
 from synthassay.cohorts.specs import LabelSpec
 from synthassay.errors import UserError
@@ -113,3 +113,11 @@ def test_a_class_is_one_text_or_several_or_every_other(scans, values, separator,
 def test_lists_of_values_without_names_give_the_values_found_in_them(scans):
     spec = scans.dicom_spec(label=LabelSpec(separator="|"))
     assert find_classes(sources("a", "b", "a|b"), spec)[0].names == ("a", "b")
+
+
+def test_labels_of_one_class_have_their_class_in_common_and_others_their_text():
+    common = class_of(LabelSpec(names=("benign", "malignant"), values=(("nv", "df"), ("mel", "bcc"))))
+    assert common("nv") == common("df") != common("mel") == common("bcc")
+    assert common("unlisted") != common("another")
+    found = class_of(LabelSpec())
+    assert found("nv") != found("df")

@@ -125,6 +125,7 @@ def lidc_idri(root: Path, scans: SimpleNamespace) -> None:
         large = n % 3
         rows.append({"TCIA Patent ID": patient, "Total Number of Nodules* ": large + 1,
                      "Number of Nodules >=3mm**": large, "Number of Nodules <3mm***": 1})  # fmt: skip
+    rows.append(rows[2] | {"Number of Nodules >=3mm**": 5})  # a patient with two scans has two rows
     rows.append({"TCIA Patent ID": "TOTAL", "Number of Nodules >=3mm**": sum(n % 3 for n in PATIENTS)})
     pd.DataFrame(rows).to_excel(root / "lidc-idri-nodule-counts-6-23-2015.xlsx", index=False)
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -18,6 +18,7 @@ from synthassay.scans.text import table_value
 LEVELS = ("file", "series", "study", "patient")
 DECISIVE = frozenset({"label", "patient"})
 NO_CODES: Recode = {}
+ClassOf = Callable[[str], Hashable]  # what labels of one class have in common
 SUFFIX = re.compile(r"\.nii\.gz$|\.[A-Za-z][A-Za-z0-9]{1,4}$")  # not the end of a file called after a UID
 
 
@@ -78,7 +79,7 @@ def _source_key(source: Source, join_on: JoinOn, spec: TableSpec) -> str:
     return _row_key(text if join_on == "file" else table_value(text), join_on, spec)
 
 
-def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
+def _entries(rows: Sequence[Row], spec: TableSpec, separator: str, class_of: ClassOf) -> _Entries:
     """Several rows may share a key (a table of images joined on patients); a fact they disagree on is not known."""
     dropped = LEVELS[: LEVELS.index(spec.join_on) + 1]
     grouped: dict[str, list[Row]] = {}
@@ -92,7 +93,7 @@ def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
             by_key[key] = members[0]
             continue
         if "label" in members[0]:
-            label = _one_label([row["label"] for row in members], spec, separator)
+            label = _one_label([row["label"] for row in members], spec, separator, class_of)
             members = [row | {"label": label} for row in members] if label is not None else members
         disputed = {name for name in members[0] if len({row[name] for row in members}) > 1}
         if disputed & DECISIVE:
@@ -102,25 +103,29 @@ def _entries(rows: Sequence[Row], spec: TableSpec, separator: str) -> _Entries:
     return _Entries(by_key, conflicts, blanked)
 
 
-def _one_label(labels: Sequence[str], spec: TableSpec, separator: str) -> str | None:
-    """The label of several rows for one scan by ``spec.several_rows``; None where the rule gives none."""
-    counts = Counter(labels).most_common()
+def _one_label(labels: Sequence[str], spec: TableSpec, separator: str, class_of: ClassOf) -> str | None:
+    """The label of several rows for one scan by ``spec.several_rows``; None where the rule gives none.
+
+    Labels of one class agree: two nodules and three are both some.
+    """
     if spec.several_rows == "list":
         return separator.join(sorted(set(labels) - {""}))
-    if spec.several_rows == "majority":
-        return counts[0][0] if len(counts) == 1 or counts[0][1] > counts[1][1] else None
-    return counts[0][0] if len(counts) == 1 else None
+    first_of = {class_of(label): label for label in reversed(labels)}
+    counts = Counter(class_of(label) for label in labels).most_common()
+    if len(counts) == 1 or (spec.several_rows == "majority" and counts[0][1] > counts[1][1]):
+        return first_of[counts[0][0]]
+    return None
 
 
 def join(
     sources: Sequence[Source], rows: Sequence[Row], spec: TableSpec, row_needed: bool, *,
-    name: str = "table", separator: str = "", recode: Recode = NO_CODES,
+    name: str = "table", separator: str = "", recode: Recode = NO_CODES, class_of: ClassOf = str,
 ) -> Joined:  # fmt: skip
     """Attach the table to the scans. What the table says goes before what a path or a header says.
 
     ``row_needed``: a scan without a row is refused. Raises :class:`UserError` where the table matches no scan.
     """
-    entries = _entries(rows, spec, separator)
+    entries = _entries(rows, spec, separator, class_of)
     keys = [_source_key(source, spec.join_on, spec) for source in sources]
     if not any(key in entries.by_key for key in keys):
         raise UserError(_nothing_matches(sources, rows, spec, name))

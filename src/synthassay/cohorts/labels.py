@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from synthassay.cohorts.sources import Image, Source
@@ -68,13 +68,23 @@ def find_classes(sources: Sequence[Source], spec: CohortSpec) -> tuple[Classes, 
 
 
 def _classes(sources: Sequence[Source], label: LabelSpec) -> Classes:
-    values = label.values or label.names
-    if not values:
+    listed = _listed(label)
+    if not listed:
         texts = [part for source in sources for part in parts_of(source.label, label.separator)]
-        values = _distinct(texts, len({source.patient for source in sources}))
-    listed = tuple((value,) if isinstance(value, str) else value for value in values)
+        listed = tuple((text,) for text in _distinct(texts, len({source.patient for source in sources})))
     names = label.names or tuple(clean(value[0]) or "class" for value in listed)
     return Classes(names, _positive(label, names), listed, label.separator)
+
+
+def _listed(label: LabelSpec) -> tuple[tuple[str, ...], ...]:
+    """What stands for each class that the settings name; empty where the classes are those found."""
+    return tuple((value,) if isinstance(value, str) else value for value in label.values or label.names)
+
+
+def class_of(label: LabelSpec) -> Callable[[str], Hashable]:
+    """What labels of one class have in common: the class that the settings give them, else the text itself."""
+    classes = Classes(label.names, 0, _listed(label), label.separator)
+    return lambda text: frozenset(classes.numbers(text)) or text
 
 
 def _distinct(texts: Sequence[str], patients: int) -> tuple[str, ...]:

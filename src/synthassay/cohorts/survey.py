@@ -22,7 +22,7 @@ from synthassay.cohorts.dicom_series import (
 from synthassay.cohorts.facts import keep, with_path_facts
 from synthassay.cohorts.files import ROOT, selected
 from synthassay.cohorts.joins import join, joins_table
-from synthassay.cohorts.labels import Classes, find_classes
+from synthassay.cohorts.labels import Classes, class_of, find_classes
 from synthassay.cohorts.phantom.truth import structures_beside
 from synthassay.cohorts.places import check_site_folders, harmonise, site_keyword
 from synthassay.cohorts.reading import read_headers
@@ -226,7 +226,7 @@ def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:
         # A first table that names the files of a cohort says which files belong to it; others only add facts.
         needed = labelled or (name == "table" and table.join_on == "file")
         joined = join(found.sources, rows, table, needed, name=name, separator=spec.label.separator,
-                      recode=spec.recode)  # fmt: skip
+                      recode=spec.recode, class_of=class_of(spec.label))  # fmt: skip
         found.sources = joined.sources
         found.refused += joined.refused
         found.notes += joined.notes

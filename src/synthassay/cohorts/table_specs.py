@@ -40,7 +40,7 @@ class TableSpec(Spec):
     by then, so a table of images can give the patient by whom a table of patients is joined; where two tables say
     something about a scan, the later one counts.
 
-    ``several_rows``, where rows for one scan give it different labels: ``refuse`` the scan, take the ``majority``, or
+    ``several_rows``, where rows for one scan give it different classes: ``refuse`` the scan, take the ``majority``, or
     read them as one ``list`` of values. ``no_row`` is the label of a scan that has no row, for tables that list only
     the positive ones (``null``: such a scan is not used).
     """
