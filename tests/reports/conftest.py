@@ -176,7 +176,8 @@ def cohort(site: str = SITES[0]) -> CohortSummary:
     return CohortSummary(
         name="phantom", label="lesion", positive="lesion", patients=569, images=1138, shape=(1, 32, 32), bits=8,
         counts=counts, external=(SITES[2],),
-        policy={"window": {"low percentile": 0.5, "high percentile": 99.5, "taken on": "generator-train"}, "bits": 8},
+        policy={"mode": "percentiles", "window": None, "low": 0.0, "high": 1320.5, "percentiles": [0.5, 99.5],
+                "taken_from": "generator-train", "bits": 8},
         notes=("All patients are simulated; nothing here says anything about real disease.",),
     )  # fmt: skip
 

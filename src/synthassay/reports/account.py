@@ -14,6 +14,15 @@ from synthassay.reports.words import FAMILY_NAMES, clean, group_name, metric_nam
 
 Facts = list[tuple[str, str]]
 _COLUMN_TITLES = {"age_band": "Age", "split": "Split", "sex": "Sex"}
+# The settings of the intensity policy in the order in which they are told.
+_POLICY = {
+    "mode": "Window", "window": "Name of the window", "low": "Black at", "high": "White at",
+    "percentiles": "Percentiles", "taken_from": "Taken from", "pixels_used": "Pixels looked at",
+    "outside_window": "Beyond the window", "units": "Values", "source_units": "Units asked for",
+    "not_a_number": "Voxels that are no number", "bits": "Bits", "channels": "Channels", "dimensions": "Dimensions",
+    "size": "Rows and columns", "shape": "Shape", "fit": "Fit to it", "centre": "Cut around", "resize": "Resizing",
+    "axis": "Slices of volumes", "spacing_mm": "Spacing in mm", "oblique": "Oblique volumes",
+}  # fmt: skip
 _HEADS = (Head("Metric"), Head("Set"), Head("Variant"), Head("Against"), Head("Group"), Head("Value", True),
           Head("95% interval", True), Head("Floor", True), Head("Status"), Head("Code"), Head("Real", True),
           Head("Generated", True), Head("Patients", True), Head("Unit"), Head("Encoder"))  # fmt: skip
@@ -29,6 +38,15 @@ def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield key, clean(", ".join(str(item) for item in value)) or ABSENT
         else:
             yield key, ABSENT if value is None else clean(f"{value:.6g}" if isinstance(value, float) else value)
+
+
+def policy_facts(policy: Mapping[str, Any]) -> Facts:
+    """The written intensity policy in words, without what does not apply."""
+    names = [*_POLICY, *(name for name in policy if name not in _POLICY)]
+    told = {_POLICY.get(name, name): policy[name] for name in names if policy.get(name) is not None}
+    if not policy.get("pixels_used"):
+        told.pop(_POLICY["pixels_used"], None)
+    return list(flat_facts(told))
 
 
 def provenance_facts(data: ReportData) -> Facts:

@@ -10,6 +10,7 @@ from synthassay.reports.account import (
     flat_facts,
     images_of,
     labelled_by,
+    policy_facts,
     provenance_facts,
     quarantine_table,
     reading_tables,
@@ -66,7 +67,7 @@ class CohortPage:
 def cohort_card(data: ReportData, opening: str) -> CohortCard:
     """The section of ``data``; ``opening`` says what the scans are to the rest of the page."""
     return CohortCard(
-        opening=opening, facts=cohort_facts(data), policy=list(flat_facts(data.cohort.policy)),
+        opening=opening, facts=cohort_facts(data), policy=policy_facts(data.cohort.policy),
         counts=count_tables(data.cohort.counts), notes=[clean(note) for note in data.cohort.notes],
         tables=reading_tables(data.cohort.tables), real=real_data_section(data), quarantine=quarantine_table(data),
     )  # fmt: skip

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from synthassay.records import MetricResult
-from synthassay.reports.account import cohort_facts, flat_facts
+from synthassay.reports.account import cohort_facts, policy_facts
 from synthassay.reports.findings import findings, opening_sentences
 from synthassay.reports.select import Results
 from synthassay.reports.sentences.downstream import downstream_findings
@@ -230,11 +230,13 @@ def test_the_page_opens_with_what_was_tested(made_up):
     assert opening_sentences(bare)[0].endswith("of 569 patients, without labels.")
 
 
-def test_values_of_the_policy_have_six_digits_at_most():
-    policy = {"window": {"low": -108.54701232910156, "high": 3563.0}, "bits": 8, "spacing_mm": None}
-    assert dict(flat_facts(policy)) == {
-        "window.low": "-108.547", "window.high": "3563", "bits": "8", "spacing_mm": "–"
-    }  # fmt: skip
+def test_the_policy_is_told_in_words_and_six_digits_without_what_does_not_apply():
+    policy = {"oblique": "keep", "low": -108.54701232910156, "high": 3563.0, "mode": "fixed", "window": None,
+              "pixels_used": 0, "spacing_mm": [1.0, 0.5], "new": 3}  # fmt: skip
+    assert policy_facts(policy) == [
+        ("Window", "fixed"), ("Black at", "-108.547"), ("White at", "3563"), ("Spacing in mm", "1.0, 0.5"),
+        ("Oblique volumes", "keep"), ("new", "3"),
+    ]  # fmt: skip
 
 
 def test_ids_that_are_not_of_patients_are_not_called_patients(made_up):
