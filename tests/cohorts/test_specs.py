@@ -131,6 +131,7 @@ def test_the_order_of_further_tables_and_the_pattern_of_paths_are_part_of_the_ke
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="none"), slices=SliceSpec(with_mask=True)), "NIfTI"),
         (lambda: LabelSpec(names=("a", "b"), positive="c"), "not one of label.names"),
         (lambda: TableSpec(path="t.csv", join_on="study"), "needs table.study"),
+        (lambda: TableSpec(path="t.csv", file="file", encoding="cp12"), "cp12 is no encoding"),
         (lambda: ImagesSpec(name="x"), "needs table.path"),
         (lambda: NiftiSpec(name="x", channels=3, dimensions=3, label=LabelSpec(source="none")), "grey"),
         (lambda: ImagesSpec(name="x", label=LabelSpec(source="header:Modality")), "DICOM"),

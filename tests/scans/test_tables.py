@@ -83,6 +83,14 @@ def test_a_sheet_is_chosen_by_name_or_number_and_formulas_give_their_values(tmp_
             read_frame(path, sheet, LIMIT)
 
 
+def test_text_in_another_encoding_is_read_when_it_is_named_and_never_guessed(tmp_path):
+    (tmp_path / "t.csv").write_bytes("path;hôpital\na.png;Besançon\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"as text in UTF-8.*\n.*cohort\.table\.encoding=cp1252"):
+        read_frame(tmp_path / "t.csv", 0, LIMIT)
+    frame = read_frame(tmp_path / "t.csv", 0, LIMIT, "cp1252")
+    assert frame.to_dict("records") == [{"path": "a.png", "hôpital": "Besançon"}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

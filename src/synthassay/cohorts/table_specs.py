@@ -1,12 +1,13 @@
 """Settings of the tables about a cohort's scans, and the pattern of what paths say about them."""
 
+import codecs
 import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from synthassay.scans.text import known_suffix
 from synthassay.specs import Spec
@@ -31,9 +32,10 @@ class TableSpec(Spec):
     """A table about the scans (CSV, TSV, Parquet or Excel, CSV and TSV also gzipped): which columns say what.
 
     ``path`` is relative to the root, or absolute; with ``*`` it names several files that are read as one table. A file
-    ``.cfg`` of lines ``name: value`` is a table of one row. ``join_on`` names the column that finds the row of a scan:
-    ``file`` (compared by ``match_file`` with the path relative to the root, the file name, the file name without
-    extension, or the last N parts of the path), ``series`` or ``study`` (instance UIDs), or ``patient``.
+    ``.cfg`` of lines ``name: value`` is a table of one row. ``encoding`` is that of text files, ``None`` UTF-8.
+    ``join_on`` names the column that finds the row of a scan: ``file`` (compared by ``match_file`` with the path
+    relative to the root, the file name, the file name without extension, or the last N parts of the path), ``series``
+    or ``study`` (instance UIDs), or ``patient``.
 
     A setting is a column's name, or a text with ``{column}`` in it; ``{folder}`` is the name of the folder in which
     the table lies. ``also`` holds further tables by name. They are joined one after another, each to what is known
@@ -48,6 +50,7 @@ class TableSpec(Spec):
     kind: Literal["table"] = "table"
     path: str
     sheet: str | int = 0
+    encoding: str | None = None
     join_on: JoinOn = "file"
     match_file: str = Field(default="path", pattern=r"^(path|name|stem|last [2-9])$")
     file: str | None = None
@@ -63,6 +66,14 @@ class TableSpec(Spec):
     several_rows: Literal["refuse", "majority", "list"] = "refuse"
     no_row: str | None = None
     also: dict[str, "TableSpec"] = Field(default_factory=dict)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError(f"{encoding} is no encoding; cp1252, latin-1 and utf-16 are some") from error
 
     @model_validator(mode="after")
     def _join_column_named(self) -> Self:
@@ -93,7 +104,7 @@ def settings_of_a_table(given: Mapping[str, Any]) -> list[str]:
     """The settings of a table that somebody has set: those that differ from what ``conf/cohort/dicom.yaml`` ships."""
     usual = {"file": ("path", None), "label": ("label", None)}
     asked = [name for name in ("file", *FACTS) if given.get(name) not in usual.get(name, (None,))]
-    return asked + [name for name in ("no_row", "also") if given.get(name)]
+    return asked + [name for name in ("no_row", "encoding", "also") if given.get(name)]
 
 
 def check_path_facts(pattern: str) -> str:

@@ -74,7 +74,7 @@ def read_table(
     """
     rows: list[Row] = []
     for path in table_paths(spec, root):
-        frame = read_frame(path, spec.sheet, limits.file_mib << 20)
+        frame = read_frame(path, spec.sheet, limits.file_mib << 20, spec.encoding)
         if carried is not None:
             for column in frame.columns:
                 carried |= column_findings(str(column), frame[column].head(CELLS_LOOKED_AT).tolist())

@@ -23,18 +23,23 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NOT_EXCEL = (".xls", ".xlsb", ".ods", ".numbers")
 
 
-def read_frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
+def read_frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | None = None) -> "pd.DataFrame":
     """The table in ``path``, cells as text where the format has text; runs of blanks in column names are folded.
 
     Of columns that share a name, each gets its number: ``score (1)``, ``score (2)``. ``max_bytes`` bounds the file and
-    what it inflates to. Raises :class:`UserError` for what cannot be read.
+    what it inflates to. Text is in ``encoding``; ``None`` is UTF-8, or UTF-16 where the file begins with its mark.
+    Raises :class:`UserError` for what cannot be read.
     """
     import pandas as pd
 
     try:
-        frame = _frame(path, sheet, max_bytes)
+        frame = _frame(path, sheet, max_bytes, encoding)
     except (UserError, MemoryError):
         raise
+    except UnicodeError as error:
+        raise UserError(f"the table {path.name} cannot be read as text in {encoding or 'UTF-8'}.\nSave it in UTF-8, or "
+                        "name its encoding: cohort.table.encoding=cp1252 is what Excel writes in Western Europe."
+                        ) from error  # fmt: skip
     except pd.errors.ParserError as error:  # rows with more cells would move under other names
         raise UserError(f"the table {path.name} cannot be read: a row has more cells than the header, or a quotation "
                         "mark is not closed.\nMend it, or save it as Excel (.xlsx).") from error  # fmt: skip
@@ -54,7 +59,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
+def _frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | None) -> "pd.DataFrame":
     import pandas as pd
 
     name = path.name.lower()
@@ -68,7 +73,7 @@ def _frame(path: Path, sheet: str | int, max_bytes: int) -> "pd.DataFrame":
         return _headed(_excel(path, sheet, max_bytes))
     content = _inflated(path, max_bytes) if name.endswith(".gz") else path.read_bytes()
     suffix = Path(name.removesuffix(".gz")).suffix
-    encoding = "utf-16" if content.startswith(UTF16) else "utf-8-sig"
+    encoding = encoding or ("utf-16" if content.startswith(UTF16) else "utf-8-sig")
     if suffix == ".cfg":
         return pd.DataFrame([dict(_pairs(content.decode(encoding)))])
     separator = _separator(suffix, content[:HEADER].decode(encoding, "ignore"))
