@@ -103,5 +103,6 @@ def test_what_was_found_with_the_pixels_is_counted_with_the_header():
 def test_that_nothing_was_found_is_said(image_tree, scans, prepare):
     cohort = prepare(scans.images_spec(), image_tree())
     assert not [table for table in cohort.tables if "carry" in table.title]
-    assert ("Nothing that identifies people was found in the names and columns of 21 files and tables."
+    assert ("Nothing that identifies people was found in the names and columns of 21 files and tables; "
+            "this says nothing of pixels."
             in cohort.notes)  # fmt: skip

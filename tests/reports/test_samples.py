@@ -75,10 +75,8 @@ def test_images_without_a_label_have_rows_of_their_own(made_up):
 def test_labels_and_sites_without_a_row_are_counted(made_up):
     assert "Not shown" not in samples(made_up).explained
     many = replace(made_up, grid_left_out={"site": 288, "label": 1})
-    assert samples(many).explained.endswith(" Not shown: 288 sites and 1 label with fewer images.")
-    assert samples(replace(made_up, grid_left_out={"site": 0, "label": 2})).explained.endswith(
-        " Not shown: 2 labels with fewer images."
-    )
+    assert samples(many).explained.endswith(" Not shown: 288 sites and 1 label.")
+    assert samples(replace(made_up, grid_left_out={"site": 0, "label": 2})).explained.endswith(" Not shown: 2 labels.")
 
 
 def test_small_images_are_shown_as_pixels_and_large_ones_smoothly(made_up):

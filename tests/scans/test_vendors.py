@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthassay.scans.vendors import device_name, manufacturer, one_spelling
+from synthassay.scans.vendors import device_name, manufacturer, one_spelling, written_device
 
 VARIANTS = {
     "Siemens": ("SIEMENS", "Siemens Healthineers", " siemens  HealthCare GmbH", "SIEMENS_MED", "SIEMENS NM", "Acuson"),
@@ -22,7 +22,8 @@ VARIANTS = {
     "Varian": ("Varian Medical Systems, Inc.",),
     "Imaging Dynamics": ("Imaging Dynamics Company Ltd.", "IMAGING DYNAMICS COMPANY"),
     "Konica Minolta": ("KONICA MINOLTA", "KONICAMINOLTA"),
-    "Aster Medical": ("Aster  Medical", "ASTER MEDICAL", "Aster Medical, Inc.", "Aster Medical S.p.A."),  # not listed
+    "Aster Medical": ("Aster  Medical", "ASTER MEDICAL", "Aster Medical, Inc.", "Aster Medical S.p.A.",
+                      "Aster Medical GmbH & Co. KG"),  # not listed
     "Geometrics": ("GEOMETRICS",),  # not GE
 }  # fmt: skip
 
@@ -32,7 +33,7 @@ def test_spelling_variants_of_one_manufacturer_are_one(expected):
     assert {manufacturer(written) for written in VARIANTS[expected]} == {expected}
 
 
-@pytest.mark.parametrize("written", ["", "  ", None, "Unknown", "n/a", "ANONYMIZED"])
+@pytest.mark.parametrize("written", ["", "  ", ",", None, "Unknown", "n/a", "ANONYMIZED"])
 def test_a_manufacturer_that_is_missing_stays_missing(written):
     assert manufacturer(written) is None
 
@@ -43,8 +44,15 @@ def test_device_does_not_name_its_manufacturer_twice():
     assert device_name("GE MEDICAL SYSTEMS", "GE Medical Systems Signa") == "GE Signa"
     assert device_name("LORAD", "Lorad Selenia") == device_name("HOLOGIC, Inc.", "Selenia") == "Hologic Selenia"
     assert device_name("SIEMENS", "GE Signa") == "Siemens GE Signa"
+    assert device_name("Acme", "ACME 3000") == "Acme 3000"
     assert device_name(None, "Skyra") == "Skyra"
     assert device_name("", None) is None
+
+
+def test_a_device_of_a_table_has_its_manufacturer_in_one_spelling():
+    assert written_device("Shanghai United Imaging Healthcare Co., Ltd. uMR 780") == "United Imaging uMR 780"
+    assert written_device("General Electric Medical Systems Signa") == "GE Signa"
+    assert written_device("Somebody's 3T") == "Somebody's 3T"
 
 
 def test_case_blanks_and_punctuation_do_not_make_another_name():

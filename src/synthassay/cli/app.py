@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import traceback
 
 import hydra
 import yaml
@@ -49,7 +50,7 @@ def run_app(command: str, arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, ValidationError) as error:
         raise _own_cause(error) or UserError(str(error)) from error
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        if begun:
+        if begun or not _of_settings(error):
             raise
         raise _cannot_begin(error) from error
     finally:
@@ -58,6 +59,14 @@ def run_app(command: str, arguments: list[str]) -> int:
     if mistakes:
         raise mistakes[0]
     return 0
+
+
+def _of_settings(error: Exception) -> bool:
+    """Whether a folder or file cannot be used, or settings are of a type that those who compose them do not take."""
+    if isinstance(error, OSError | yaml.YAMLError):
+        return True
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return last[0].f_globals.get("__name__", "").partition(".")[0] in ("hydra", "omegaconf")
 
 
 def _cannot_begin(error: Exception) -> UserError:

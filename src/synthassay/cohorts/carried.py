@@ -75,7 +75,8 @@ def header_tables(carried: Mapping[str, Carried]) -> list[CohortTable]:
 
 def nothing_carried(carried: Mapping[str, Carried], kind: str) -> str:
     """What is said where :func:`header_tables` has nothing to show: that somebody has looked, and where."""
-    return f"Nothing that identifies people was found in the {LOOKED_AT[kind]} of {len(carried):,} files and tables."
+    return (f"Nothing that identifies people was found in the {LOOKED_AT[kind]} of {len(carried):,} files and tables; "
+            "this says nothing of pixels.")  # fmt: skip
 
 
 def _counted(alike: Counter[Carried], keys: Callable[[Findings], Iterable[_Key]]) -> dict[_Key, _Count]:

@@ -211,9 +211,9 @@ def _check_keywords(spec: CohortSpec) -> None:
                             "Write it as the standard does, for example InstitutionName.")  # fmt: skip
         of_patient = tag >> 16 == PATIENT and keyword not in SHARED
         if of_patient or keyword in IDENTIFYING or dictionary_VR(tag) in IDENTIFYING_VRS:
-            raise UserError(f"cohort.{setting}: {keyword} names a person, an examination or a date, and its values "
-                            "would be kept as they are.\nName a field that many patients share, for example "
-                            "InstitutionName, or a column of the table.")  # fmt: skip
+            raise UserError(f"cohort.{setting}: {keyword} names a person, an examination or a time, or is free text, "
+                            "and its values would be kept as they are.\nName a field that many patients share, for "
+                            "example InstitutionName, or a column of the table.")  # fmt: skip
 
 
 def _join_tables(found: Survey, spec: CohortSpec, root: Path) -> None:

@@ -37,13 +37,15 @@ def flat_facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         elif isinstance(value, (list, tuple)):
             yield key, clean(", ".join(str(item) for item in value)) or ABSENT
         else:
-            yield key, ABSENT if value is None else clean(f"{value:.6g}" if isinstance(value, float) else value)
+            yield key, ABSENT if value is None else clean(value)
 
 
 def policy_facts(policy: Mapping[str, Any]) -> Facts:
-    """The written intensity policy in words, without what does not apply."""
+    """The written intensity policy in words and six digits, without what does not apply."""
     names = [*_POLICY, *(name for name in policy if name not in _POLICY)]
-    told = {_POLICY.get(name, name): policy[name] for name in names if policy.get(name) is not None}
+    values = ((name, policy.get(name)) for name in names)
+    told = {_POLICY.get(name, name): f"{value:.6g}" if isinstance(value, float) else value
+            for name, value in values if value is not None}  # fmt: skip
     if not policy.get("pixels_used"):
         told.pop(_POLICY["pixels_used"], None)
     return list(flat_facts(told))
@@ -62,7 +64,9 @@ def labelled_by(cohort: CohortSummary) -> str:
 def images_of(cohort: CohortSummary, adjective: str = "") -> str:
     """``"2,608 real images of 76 patients"``, or of what the ids stand for in their stead."""
     images = plural(cohort.images, f"{adjective}image")
-    whose = "" if cohort.unit == "image" else f" of {plural(cohort.patients, cohort.unit)}"
+    whose = f" of {plural(cohort.patients, cohort.unit)}"
+    if cohort.unit == "image":
+        whose = "" if cohort.patients == cohort.images else f" in {plural(cohort.patients, 'group')} of equal ones"
     return f"{images}{whose}" if cohort.unit == "patient" else f"{images}{whose}, each counted as a patient"
 
 

@@ -102,7 +102,7 @@ def _explained(origins: Collection[str]) -> str:
 def _left_out(left_out: Mapping[str, int]) -> str:
     """That places have no row, after what precedes it; empty where all have one."""
     parts = [plural(number, what) for what, number in left_out.items() if number]
-    return f" Not shown: {' and '.join(parts)} with fewer images." if parts else ""
+    return f" Not shown: {' and '.join(parts)}." if parts else ""
 
 
 def _role(origin: str | None) -> str:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import dropwhile
 
 from synthassay.scans.text import MAX_TEXT, clean
 
@@ -49,10 +50,10 @@ def manufacturer(value: object) -> str | None:
         if f"{joined} ".startswith(f"{start} "):
             return name
     parts = text.split()
-    while len(parts) > 1 and _plain(parts[-1]) in LEGAL_FORMS:
+    while len(parts) > 1 and _plain(parts[-1]) in LEGAL_FORMS | {"&"}:
         parts.pop()
     parts[-1] = parts[-1].rstrip(",")
-    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in parts)
+    return " ".join(word.title() if len(word) > 3 and word.isupper() else word for word in parts) or None
 
 
 def _plain(word: str) -> str:
@@ -65,7 +66,9 @@ def device_name(maker: object, model: object) -> str | None:
     if first is None or second is None:
         return first or second
     own, rest = _maker_and_model(second)
-    return " ".join([first, rest if own == first else second])[:MAX_TEXT].rstrip()
+    if own != first:
+        rest = second[len(first) :].lstrip() if second.lower().startswith(f"{first.lower()} ") else second
+    return " ".join([first, rest])[:MAX_TEXT].rstrip()
 
 
 def written_device(value: object) -> str | None:
@@ -80,10 +83,10 @@ def written_device(value: object) -> str | None:
 def _maker_and_model(text: str) -> tuple[str | None, str]:
     """The maker that ``text`` begins with, its division left away, and what follows; None where it is not known."""
     words = text.split()
-    for count in range(len(words), 0, -1):  # the longest beginning that is a maker and its division
+    for count in range(1, len(words) + 1):  # the shortest beginning that is a maker
         maker = manufacturer(" ".join(words[:count]))
-        if maker in MAKERS and all(_plain(word) in DIVISIONS for word in words[1:count]):
-            return maker, " ".join(words[count:])
+        if maker in MAKERS:
+            return maker, " ".join(dropwhile(lambda word: _plain(word) in DIVISIONS, words[count:]))
     return None, text
 
 

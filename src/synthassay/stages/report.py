@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synthassay.errors import UserError
+from synthassay.records import MISSING
 from synthassay.reports.cohort import AUDIENCES
 from synthassay.reports.data import Audience, GridCell, ReportData
 from synthassay.reports.html import write_cohort_page, write_report
@@ -116,7 +117,7 @@ def report_data(line: Line, audience: Audience, grids: Sequence[GridCell] | None
         audience=audience,
         settings=line.public_spec(),
         grids=grid_cells(line, real_images=internal) if grids is None else grids,
-        grid_left_out={"site": len(without.sites), "label": len(without.labels)},
+        grid_left_out={"site": len(without.sites - {MISSING}), "label": len(without.labels)},
         pairs=copied_pairs(line) if internal else (),
         strips=strips(line),
         losses=loss_curves(line),
