@@ -76,21 +76,14 @@ def prepare_cohort(
     found, classes = survey(spec, root, resources, progress)
     if spec is not asked:
         found.notes.append("There is no participants.tsv: nothing is known about the patients beside their scans.")
-    key = load_key(spec, keys)
+    pseudonyms, stem = Pseudonyms(load_key(spec, keys)), keys / table_stem(spec, root)
     chunks = workdir / "chunks"
-    read, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
-    found.refused += damaged
-    about_people = header_tables(with_findings(found.carried, read))
-    found.tables += about_people
-    found.notes += [] if about_people else [nothing_carried(found.carried, spec.kind)]
-    stem = keys / table_stem(spec, root)
-    images = _selected(read, found, spec)
+    images = _selected(_read(found, root, spec, chunks, resources, progress), found, spec)
     maps = PixelMaps(chunks, (spec.channels, *spec.image_shape))
     doubles = find_doubles(images, maps, worker_count(resources), progress)
     chosen = _split(images, doubles, found, classes, spec, stem, trained_on)
     policy, pixels = _pixels(chosen, spec, maps, workdir / "pixels.npy", progress)
     masks = _masks(chosen, PixelMaps(chunks, spec.image_shape, "masks"), workdir, spec) if spec.masks.keep else None
-    pseudonyms = Pseudonyms(key)
     records = _records(chosen, pseudonyms)
     _check_unique(records)
     found.refused.sort(key=lambda row: (row.path, row.field))
@@ -114,6 +107,18 @@ def table_stem(spec: CohortSpec, root: Path) -> str:
     So that cohorts of one name from several folders keep a way back each.
     """
     return f"{spec.name}-{source_fingerprint(spec, root)[:8]}"
+
+
+def _read(
+    found: Survey, root: Path, spec: CohortSpec, chunks: Path, resources: Resources, progress: Progress
+) -> list[Image]:
+    """All images of the sources, and into ``found`` what could not be read and what the files carry about people."""
+    images, damaged = read_pixels(root, found.sources, spec, chunks, resources, progress)
+    found.refused += damaged
+    about_people = header_tables(with_findings(found.carried, images))
+    found.tables += about_people
+    found.notes += [] if about_people else [nothing_carried(found.carried, spec.kind)]
+    return images
 
 
 def _selected(read: Sequence[Image], found: Survey, spec: CohortSpec) -> list[Image]:
