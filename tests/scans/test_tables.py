@@ -78,9 +78,9 @@ def test_many_columns_of_one_name_or_none_take_no_time(tmp_path):
     assert time.monotonic() - began < 30  # and not minutes, as a search through all numbers for each name takes
 
 
-def test_cells_of_a_sheet_that_are_only_formatted_are_no_columns(tmp_path):
-    wide = pd.DataFrame([["path", "label", *[""] * 200], ["a.png", "1", *[""] * 200]])
-    wide.to_excel(tmp_path / "t.xlsx", header=False, index=False)
+def test_a_table_need_not_begin_in_the_corner_of_its_sheet(tmp_path):
+    table = pd.DataFrame([["path", "", "label"], ["a.png", "", "1"]])
+    table.to_excel(tmp_path / "t.xlsx", header=False, index=False, startrow=2, startcol=2)
     assert read_frame(tmp_path / "t.xlsx", 0, LIMIT).to_dict("records") == [{"path": "a.png", "label": "1"}]
 
 
