@@ -5,6 +5,7 @@ import pytest
 from synthassay.cohorts.array_files import describe, note_parts, read_images
 from synthassay.cohorts.specs import ArraySpec, ImagesSpec, LabelSpec, WindowSpec
 from synthassay.errors import UserError
+from synthassay.scans.limits import LimitSpec
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
 
@@ -54,6 +55,32 @@ def test_an_array_may_be_one_picture(tmp_path, shape, first_axis):
     assert source.path == "a.npz"
     (pixels,) = read_images(tmp_path, source, spec).pixels
     assert np.array_equal(np.moveaxis(pixels, 0, 2), np.atleast_3d(picture) * np.ones(3, np.uint8))
+
+
+@pytest.mark.parametrize(("shape", "first_axis"), [((8, 8), "scans"), ((8, 8, 3), "scans"), ((5, 8, 8), "slices")])
+def test_facts_for_each_row_of_an_array_that_is_one_scan_are_refused(tmp_path, shape, first_axis):
+    np.savez(tmp_path / "a.npz", image=np.zeros(shape, np.uint8), label=np.zeros(shape[0]))
+    with pytest.raises(Unreadable, match=r"the array is one scan, of whose rows arrays\.rows cannot tell"):
+        describe(tmp_path, "a.npz", spec_of(images="image", first_axis=first_axis, rows={"label": "label"}))
+
+
+def test_rows_of_pixels_are_not_counted_as_frames(tmp_path):
+    np.savez(tmp_path / "a.npz", image=np.zeros((8, 8), np.uint8))
+    spec = spec_of(images="image").model_copy(update={"limits": LimitSpec(frames=7)})
+    assert len(read(tmp_path, spec)[0]) == 1
+    np.savez(tmp_path / "a.npz", image=np.zeros((8, 8, 8), np.uint8))
+    with pytest.raises(Unreadable, match=r"limits\.frames"):
+        read(tmp_path, spec.model_copy(update={"arrays": ArraySpec(images="image", first_axis="slices")}))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_masks_among_the_arrays_are_found(tmp_path, scans, dimensions):
+    scan = scans.texture(1, shape=(6, 8, 8))
+    np.savez(tmp_path / "a.npz", images=np.stack([scan, scan > scan.mean(), np.zeros_like(scan)]))
+    changes = {"dimensions": dimensions, "volume": VolumeSpec(shape=(8, 8, 8))}
+    spec = spec_of(images="images").model_copy(update=changes)
+    found = [read_images(tmp_path, source, spec).planes for source in describe(tmp_path, "a.npz", spec)]
+    assert [planes[-1].few_values for planes in found] == [False, True, False]
 
 
 def test_three_slices_are_not_told_from_colours_first(tmp_path):

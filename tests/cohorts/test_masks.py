@@ -40,6 +40,12 @@ def test_values_of_a_scaled_file_are_those_that_were_meant():
     assert marked(scaled, (1,)).tolist() == [[False, True]]
 
 
+def test_probabilities_are_no_classes():
+    unsure = np.array([[0.4, 0.5, 0.9, 1.0, 1.6]], np.float32)
+    assert marked(unsure, (1,)).tolist() == [[False, False, False, True, False]]
+    assert classes_of(unsure, MaskSpec(names=("a", "b"))).tolist() == [[0, 0, 0, 1, 0]]
+
+
 def test_marks_are_the_values_asked_for_or_all_above_0():
     assert marked(RAW, ()).tolist() == [[False, True, True], [True, True, True]]
     assert marked(RAW, (2, 4)).tolist() == [[False, False, True], [True, False, False]]

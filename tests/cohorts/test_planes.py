@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from synthassay.cohorts.planes import finish, fit, resize
+from synthassay.cohorts.planes import finish, fit, resize, with_few_values
 from synthassay.cohorts.specs import SliceSpec, WindowSpec
 from synthassay.scans.planes import RawPlane
 from synthassay.scans.unreadable import Unreadable
@@ -59,6 +59,15 @@ def test_scan_mode_scales_a_file_by_its_own_percentiles(scans):
     assert (pixels.min(), pixels.max()) == (0, 1)
     with pytest.raises(Unreadable, match="percentiles"):
         finish([RawPlane(values=np.ones((20, 20), np.float32))], spec, "")
+
+
+@pytest.mark.parametrize(("parts", "few"), [
+    ([np.arange(16)], True), ([np.arange(17)], False), ([np.zeros(9)], False),  # one value: an empty image
+    ([np.zeros(9), np.arange(2)], True), ([np.arange(9), np.arange(9, 18)], False),
+])  # fmt: skip
+def test_a_file_of_hardly_any_different_values_is_marked(scans, parts, few):
+    images = finish([RawPlane(values=scans.texture(1).astype(np.float32))], scans.dicom_spec(), "")
+    assert [plane.few_values for plane in with_few_values(images, parts).planes] == [few]
 
 
 def test_values_that_are_not_finite_are_refused(scans):

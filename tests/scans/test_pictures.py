@@ -59,6 +59,12 @@ def test_unsigned_values_do_not_overflow():
     assert np.allclose(picture.values, RAMP * 60_000.0)
 
 
+def test_signed_values_of_8_bits_are_kept():
+    content = stored(Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)), "TIFF", tiffinfo={339: 2}).getvalue()
+    (picture,) = read_pictures(io.BytesIO(content), LimitSpec())
+    assert (picture.values.tolist(), picture.bits) == ([[0, 127, -128, -1]], 32)
+
+
 def test_floats_whose_zero_is_white_are_refused():
     with pytest.raises(Unreadable, match="which of its 32-bit values would be black"):
         read_pictures(stored(Image.fromarray(GREY.astype(np.float32)), "TIFF", tiffinfo=WHITE), LimitSpec())
@@ -79,6 +85,15 @@ def test_masks_keep_the_numbers_of_their_classes(image, expected):
     (picture,) = read_pictures(stored(image), LimitSpec(), masks=True)
     values = picture.values if picture.values.ndim == 2 else picture.values.max(axis=2)
     assert values.tolist() == expected
+
+
+@pytest.mark.parametrize("used", [(0, 7), (1, 7), (0, 1)])
+def test_a_class_has_one_number_whatever_other_classes_a_mask_shows(used):
+    colours = [(128 * (n & 1), 64 * (n & 2), 32 * (n & 4)) for n in range(8)]  # as in PASCAL VOC: the last is grey
+    image = Image.fromarray(np.array([used], np.uint8), "P")
+    image.putpalette(np.array(colours, np.uint8).ravel().tolist())
+    (picture,) = read_pictures(stored(image), LimitSpec(), masks=True)
+    assert picture.values.tolist() == [list(used)]
 
 
 def test_a_coloured_mask_whose_background_is_not_known_is_refused():

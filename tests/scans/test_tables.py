@@ -1,4 +1,5 @@
 import gzip
+import time
 
 import pandas as pd
 import pytest
@@ -31,13 +32,21 @@ def test_every_kind_gives_the_same_text_with_blanks_in_names_folded(tmp_path, na
     ("t.txt", "path\tlabel\tage\r\na.png\t1\t63,5\r\n", "utf-16"),
     ("t.tsv", 'path,label,age\na.png,1,"63,5"\n', "utf-8"),
     ("t.csv", '\n,,\npath,label,age\n,,\na.png,1,"63,5"\n', "utf-8"),
+    ("t.csv", 'path,label,age\na.png,1,"63,5", \n,,,,\n', "utf-8"),
+    ("t.csv", 'path,label,,age,\na.png,1,,"63,5",\n', "utf-8"),
 ])  # fmt: skip
 def test_what_spreadsheets_write_in_other_countries_is_the_same_table(tmp_path, name, text, encoding):
     (tmp_path / name).write_bytes(text.encode(encoding))
     assert read_frame(tmp_path / name, 0, LIMIT).to_dict("records") == [{"path": "a.png", "label": "1", "age": "63,5"}]
 
 
-@pytest.mark.parametrize("text", ["path,label\na.png,1,\nb.png,0,\n", "path,label\na.png,1\nb.png,0,x\n",
+def test_a_comma_in_the_names_of_columns_that_semicolons_separate(tmp_path):
+    (tmp_path / "t.csv").write_text("Alter, Jahre;Sex;file\n63,5;f;a.png\n")
+    frame = read_frame(tmp_path / "t.csv", 0, LIMIT)
+    assert frame.to_dict("records") == [{"Alter, Jahre": "63,5", "Sex": "f", "file": "a.png"}]
+
+
+@pytest.mark.parametrize("text", ["path,label\na.png,1,x\nb.png,0,y\n", "path,label\na.png,1\nb.png,0,,x\n",
                                   'path,label\n"a.png,1\nb.png,0\n'])  # fmt: skip
 def test_rows_that_do_not_fit_their_header_are_refused_and_never_moved_under_another(tmp_path, text):
     (tmp_path / "t.csv").write_text(text)
@@ -60,9 +69,26 @@ def test_numbers_of_columns_do_not_meet_names_that_are_there(tmp_path):
     assert read_frame(tmp_path / "t.csv", 0, LIMIT).columns.tolist() == ["a (2)", "a (3)", "a (1)", "b"]
 
 
+def test_many_columns_of_one_name_or_none_take_no_time(tmp_path):
+    header, row = "path" + 3000 * "," + 3000 * ",a", "b.png" + 3000 * "," + 3000 * ",1"
+    (tmp_path / "t.csv").write_text(f"{header}\n{row}\n")
+    began = time.monotonic()
+    names = read_frame(tmp_path / "t.csv", 0, LIMIT).columns
+    assert (len(names), names[0], names[-1]) == (3001, "path", "a (3000)")
+    assert time.monotonic() - began < 30  # and not minutes, as a search through all numbers for each name takes
+
+
+def test_a_table_need_not_begin_in_the_corner_of_its_sheet(tmp_path):
+    table = pd.DataFrame([["path", "", "label"], ["a.png", "", "1"]])
+    table.to_excel(tmp_path / "t.xlsx", header=False, index=False, startrow=2, startcol=2)
+    assert read_frame(tmp_path / "t.xlsx", 0, LIMIT).to_dict("records") == [{"path": "a.png", "label": "1"}]
+
+
 def test_a_column_that_pandas_kept_as_the_index_is_a_column(tmp_path):
     FRAME.set_index("004 code").to_parquet(tmp_path / "t.parquet")
     assert read_frame(tmp_path / "t.parquet", 0, LIMIT)["004 code"].tolist() == ["004", "1"]
+    FRAME.set_index("004 code", drop=False).to_parquet(tmp_path / "t.parquet")
+    assert read_frame(tmp_path / "t.parquet", 0, LIMIT).columns.tolist() == ["Image Index", "004 code", "note"]
 
 
 def test_lines_of_name_and_value_are_a_table_of_one_row(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts.facts import attach
-from synthassay.cohorts.planes import finish
+from synthassay.cohorts.planes import finish, with_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import ArraySpec, CohortSpec, ImagesSpec
 from synthassay.cohorts.volumes import images_of
@@ -39,6 +39,9 @@ def describe(root: Path, path: str, spec: ImagesSpec) -> list[Source]:
     found: list[Source] = []
     for info in images:
         if spec.arrays.first_axis == "slices" or is_picture(info.shape):
+            if spec.arrays.rows:
+                raise Unreadable("shape", "x".join(map(str, info.shape)), "the array is one scan, of whose rows "
+                                 "arrays.rows cannot tell anything; use arrays.attributes or a table")  # fmt: skip
             name = f"{path}/{info.name}" if len(images) > 1 else path
             found.append(_source(name, path, info, None, common, spec))
             continue
@@ -76,7 +79,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     values = _values(stored)
     volume = is_volume(values.shape)
     if spec.dimensions == 3:
-        return _whole(values, volume, spec, sha256)
+        return with_few_values(_whole(values, volume, spec, sha256), [values])
     if source.row is not None:
         refuse_colours_first(values.shape)
     images = list(values) if volume else [values]
@@ -86,14 +89,14 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
                  slice_position=index / last if last else None)
         for index, image in enumerate(images)
     ]  # fmt: skip
-    return finish(planes, spec, sha256)
+    return with_few_values(finish(planes, spec, sha256), [values])
 
 
 def _stored(path: Path, source: Source, spec: CohortSpec) -> NDArray[Any]:
     info = list_arrays(path)[source.array]
     if source.row is not None:
         return read_row(path, info, source.row)
-    check_frames(info.shape[0], spec.limits)
+    check_frames(1 if is_picture(info.shape) else info.shape[0], spec.limits)
     count = info.row_values * info.shape[0]
     if count > spec.limits.voxels:
         raise Unreadable("shape", f"{count} values", "more than limits.voxels")

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from synthassay.cohorts.masks import mask_path
 from synthassay.cohorts.places import site_keyword
-from synthassay.cohorts.planes import has_few_values
+from synthassay.cohorts.planes import with_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec, NiftiSpec
 from synthassay.cohorts.volumes import images_of
@@ -98,9 +98,6 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
     if source.mask is not None and (spec.needs_mask or spec.masks.keep):
         mask = open_file(root / source.mask, spec.limits)
         volume = replace(volume, mask=read_mask(mask, volume, spec.limits, spec.volume.affine, nan))
-    images = images_of(volume, spec, file.sha256())
-    few = has_few_values(volume.values)
-    planes = tuple(
-        replace(plane, filled=volume.filled, disputed=volume.disputed, few_values=few) for plane in images.planes
-    )
+    images = with_few_values(images_of(volume, spec, file.sha256()), [volume.values])
+    planes = tuple(replace(plane, filled=volume.filled, disputed=volume.disputed) for plane in images.planes)
     return replace(images, planes=planes, carried=images.carried | header_findings(file.content))

@@ -3,14 +3,13 @@
 import hashlib
 import io
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthassay.cohorts.masks import mask_path
-from synthassay.cohorts.planes import finish, has_few_values
+from synthassay.cohorts.planes import finish, with_few_values
 from synthassay.cohorts.sources import FileImages, Source
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.scans.limits import LimitSpec
@@ -51,8 +50,7 @@ def read_images(root: Path, source: Source, spec: CohortSpec) -> FileImages:
         for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True))
     ]  # fmt: skip
     images = finish(planes, spec, hashlib.sha256(content).hexdigest())
-    few = all(has_few_values(picture.values) for picture in pictures)
-    return replace(images, planes=tuple(replace(plane, few_values=few) for plane in images.planes))
+    return with_few_values(images, (picture.values for picture in pictures))
 
 
 def _masks(path: Path, pictures: Sequence[Picture], limits: LimitSpec) -> Sequence[NDArray[np.float32]]:

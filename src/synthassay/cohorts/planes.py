@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,10 +47,16 @@ def finish(planes: Sequence[RawPlane], spec: CohortSpec, sha256: str) -> FileIma
                       masks=np.stack(masks) if masks else None, carried=_burned_in(planes, spec))  # fmt: skip
 
 
-def has_few_values(values: NDArray[Any]) -> bool:
-    """Whether an image or volume has hardly any different values, as a mask has."""
-    step = max(1, round((values.size / LOOKED_AT) ** (1 / values.ndim)))  # along each axis, so that nothing is copied
-    return len(np.unique(values[(slice(None, None, step),) * values.ndim])) <= VALUES_OF_A_MASK
+def with_few_values(images: FileImages, parts: Iterable[NDArray[Any]]) -> FileImages:
+    """``images``, which say whether all ``parts`` of their file have hardly any different values, as masks have."""
+    found: set[float] = set()
+    for part in parts:
+        step = max(1, round((part.size / LOOKED_AT) ** (1 / part.ndim)))  # along each axis, so that nothing is copied
+        found.update(np.unique(part[(slice(None, None, step),) * part.ndim]).tolist())
+        if len(found) > VALUES_OF_A_MASK:
+            break
+    few = 1 < len(found) <= VALUES_OF_A_MASK  # one value is an empty image
+    return replace(images, planes=tuple(replace(plane, few_values=few) for plane in images.planes))
 
 
 def _kept_mask(mask: FloatArray | None, spec: CohortSpec) -> NDArray[np.uint8]:

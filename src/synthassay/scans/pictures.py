@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "TIFF")  # no other of Pillow's decoders is offered a file
 # Of TIFF files: https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
-WHITE_IS_ZERO, UNSIGNED = 0, 1
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 UNKNOWN = "not a PNG, JPEG or TIFF image of a kind that can be read, or truncated or damaged"
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"})
 
@@ -76,6 +76,9 @@ def _picture(page: Image.Image, file_format: str, mask: bool) -> Picture:
     if upright.mode in ("1", "LA"):
         upright = upright.convert("L")
     values = np.asarray(upright)
+    sample_format = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
+    if upright.mode == "L" and sample_format == SIGNED:  # Pillow has no such mode
+        return Picture(values.view(np.int8).astype(np.float32), 32)
     if upright.mode == "L":  # Pillow has inverted it where white is 0
         return Picture(values.astype(np.float32), 8)
     inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
@@ -85,16 +88,15 @@ def _picture(page: Image.Image, file_format: str, mask: bool) -> Picture:
         return Picture(grey if mask else grey / (top / np.float32(255)), 16)
     if inverted:
         raise Unreadable("photometric", "white is 0", "which of its 32-bit values would be black is not known")
-    if upright.mode == "I" and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED:
-        values = values.view(np.uint32)  # Pillow has no such mode
+    if upright.mode == "I" and sample_format == UNSIGNED:
+        values = values.view(np.uint32)  # nor this one
     return Picture(values.astype(np.float32), 32)
 
 
 def _is_coloured(mask: Image.Image) -> bool:
-    """Whether the palette that a mask uses has colours, which only tell classes apart."""
+    """Whether the palette has colours, which only tell classes apart; used or not, as the masks of a set differ."""
     palette = np.reshape(mask.getpalette("RGB") or [0, 0, 0], (-1, 3))
-    used = palette[np.unique(np.asarray(mask))]
-    if (used == used[:, :1]).all():
+    if (palette == palette[:, :1]).all():
         return False
     if palette[0].any():
         raise Unreadable("palette", "begins with a colour", "a coloured mask must have its background first, in black; "

@@ -1,6 +1,7 @@
 """Table files → frames of text: CSV, TSV, Parquet, Excel, and files of ``name: value`` lines. Never unpickled."""
 
 import codecs
+import csv
 import gzip
 import io
 import itertools
@@ -40,7 +41,7 @@ def read_frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | Non
         raise UserError(f"the table {path.name} cannot be read as text in {encoding or 'UTF-8'}.\nSave it in UTF-8, or "
                         "name its encoding: cohort.table.encoding=cp1252 is what Excel writes in Western Europe."
                         ) from error  # fmt: skip
-    except pd.errors.ParserError as error:  # rows with more cells would move under other names
+    except (pd.errors.ParserError, csv.Error) as error:  # rows with more cells would move under other names
         raise UserError(f"the table {path.name} cannot be read: a row has more cells than the header, or a quotation "
                         "mark is not closed.\nMend it, or save it as Excel (.xlsx).") from error  # fmt: skip
     except Exception as error:  # what reads workbooks raises whatever it likes on damaged ones
@@ -51,11 +52,12 @@ def read_frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | Non
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    counts, distinct = Counter(names), list[str]()
+    counts, taken, distinct = Counter(names), set(names), list[str]()
+    numbers = {name: itertools.count(1) for name in counts}
     for name in names:
-        numbered = (f"{name} ({number})" for number in itertools.count(1))
-        free = (one for one in numbered if one not in counts and one not in distinct)
-        distinct.append(name if counts[name] == 1 else next(free))
+        numbered = (f"{name} ({number})" for number in numbers[name])  # goes on where it stopped
+        distinct.append(name if counts[name] == 1 else next(one for one in numbered if one not in taken))
+        taken.add(distinct[-1])
     return distinct
 
 
@@ -67,8 +69,7 @@ def _frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | None) -
         raise UserError(f"the table {path.name} is of a kind that is not read.\nSave it as .xlsx or .csv.")
     _check_size(path, path.stat().st_size, max_bytes)
     if name.endswith((".parquet", ".pq")):
-        frame = pd.read_parquet(path)
-        return frame.reset_index() if any(frame.index.names) else frame  # pandas keeps a column there on request
+        return _without_index(pd.read_parquet(path))
     if name.endswith((".xlsx", ".xlsm")):
         return _headed(_excel(path, sheet, max_bytes))
     content = _inflated(path, max_bytes) if name.endswith(".gz") else path.read_bytes()
@@ -77,21 +78,40 @@ def _frame(path: Path, sheet: str | int, max_bytes: int, encoding: str | None) -
     if suffix == ".cfg":
         return pd.DataFrame([dict(_pairs(content.decode(encoding)))])
     separator = _separator(suffix, content[:HEADER].decode(encoding, "ignore"))
-    # Without a header pandas counts the cells of the first line: with one it would take a further cell of each row
-    # for a name of the row, and move all others to the left.
-    return _headed(pd.read_csv(io.BytesIO(content), sep=separator, header=None, dtype=str, keep_default_na=False,
-                               encoding=encoding))  # fmt: skip
+    # Asked for a header pandas would take a further cell of each row for a name of the row, and move all others to
+    # the left.
+    columns = range(_width(content, encoding, separator))
+    return _headed(pd.read_csv(io.BytesIO(content), sep=separator, header=None, names=columns, usecols=columns,
+                               dtype=str, keep_default_na=False, encoding=encoding))  # fmt: skip
 
 
 def _separator(suffix: str, text: str) -> str:
-    """What separates cells: by the file's suffix, unless the first line has none and others in its place."""
+    """What separates cells: by the file's suffix, unless another is more frequent in the first line."""
     first, usual = next(iter(text.strip().splitlines()), ""), SEPARATORS.get(suffix, ",")
-    return usual if usual in first else max((usual, *ANY_SEPARATOR), key=first.count)
+    return max((usual, *ANY_SEPARATOR), key=first.count)
+
+
+def _width(content: bytes, encoding: str, separator: str) -> int:
+    """How many cells the header has. Raises ``csv.Error`` where a row goes on beyond it with more than empty cells."""
+    with io.TextIOWrapper(io.BytesIO(content), encoding, newline="") as text:
+        rows = csv.reader(text, delimiter=separator)
+        width = len(next((row for row in rows if any(row)), ()))
+        if any("".join(row[width:]).strip() for row in rows):
+            raise csv.Error("a row has more cells than the header")
+    return width
+
+
+def _without_index(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """With the columns that pandas keeps as an index on request, unless they are there as columns too."""
+    names = enumerate(frame.index.names)
+    kept = [level for level, name in names if name is not None and name not in frame.columns]
+    return (frame.reset_index(level=kept) if kept else frame).reset_index(drop=True)
 
 
 def _headed(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The frame with its first row as names of the columns, without rows that are empty throughout."""
-    frame = frame[(frame != "").any(axis=1)]
+    """The frame with its first row as names of the columns, without rows and columns that are empty throughout."""
+    filled = frame != ""
+    frame = frame.loc[filled.any(axis=1), filled.any()]
     if frame.empty:
         raise ValueError("no header")
     body = frame.iloc[1:].reset_index(drop=True)
