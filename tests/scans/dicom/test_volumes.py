@@ -202,6 +202,10 @@ def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path
         (False, {"SeriesDescription": "T1 local shim"}),
         (False, {"SeriesDescription": "bone survey", "Modality": "DX"}),
         (False, {"SeriesDescription": "faces localizer", "ScanningSequence": "EP"}), (False, {}),
+        (False, {"SeriesDescription": "faces localizer fMRI", "EchoPlanarPulseSequence": "YES"}),
+        (True, {"SeriesDescription": "localizer", "EchoPlanarPulseSequence": "NO"}),
+        (False, {"SeriesDescription": "T2 post LOC"}), (False, {"SeriesDescription": "Lesion loc"}),
+        (True, {"SeriesDescription": "LOC"}), (True, {"SeriesDescription": "Ax/Sag/Cor loc 2"}),
     ],
 )  # fmt: skip
 def test_localisers_are_known_by_image_type_and_those_of_mr_by_their_description(tmp_path, planned, tags):

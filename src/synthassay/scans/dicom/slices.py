@@ -18,7 +18,13 @@ PRIVATE_B = (("SIEMENS MR HEADER", 0x0019, 0x0C), ("Philips Imaging DD 001", 0x2
 GE_PARAMETERS = ("GEMS_PARM_01", 0x0043)
 LOCALISERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 # How MR, where the image type does not tell them, describes localisers; echo-planar ones are of functional imaging.
-PLANNING = frozenset({"localizer", "localiser", "localizers", "localisers", "loc", "scout", "survey"})
+PLANNING = frozenset({"localizer", "localiser", "localizers", "localisers", "scout", "survey"})
+# The short word is of a localiser only among these, planes and quick sequences: others write it for any location.
+SHORT = "loc"
+BESIDE_SHORT = frozenset({
+    SHORT, "plane", "planes", "pl", "ax", "axial", "tra", "trans", "transverse", "sag", "sagittal", "cor", "coronal",
+    "ssfse", "fgre", "fiesta", "haste", "trufi", "bffe",
+})  # fmt: skip
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 FLAT, CENTIMETRES = 1, 3  # of ultrasound regions: their spatial format, and their units
 # What may tell images of one place apart: name, functional group and attribute of enhanced files, attribute of others.
@@ -131,10 +137,13 @@ def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
 
 
 def _is_planning(dataset: Any) -> bool:
-    if text_of(dataset, "Modality") != "MR" or "EP" in listed(value_of(dataset, "ScanningSequence")):
+    if text_of(dataset, "Modality") != "MR" or text_of(dataset, "EchoPlanarPulseSequence") == "YES":
+        return False
+    if "EP" in listed(value_of(dataset, "ScanningSequence")):
         return False
     # Not by the protocol's name, which on some scanners is that of the whole examination.
-    return not PLANNING.isdisjoint(re.split(r"[\W_\d]+", text_of(dataset, "SeriesDescription").lower()))
+    words = set(re.findall(r"[^\W_\d]+", text_of(dataset, "SeriesDescription").lower()))
+    return not PLANNING.isdisjoint(words) or SHORT in words <= BESIDE_SHORT
 
 
 def _told(dataset: Any, frame: int, sequence: str, keyword: str, classic: str) -> str:
