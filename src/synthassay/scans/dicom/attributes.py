@@ -39,6 +39,15 @@ def private_of(dataset: Any, creator: str, group: int, element: int) -> Any:
     return None
 
 
+def private_number_of(dataset: Any, creator: str, group: int, element: int) -> float | None:
+    """The first value of a private attribute, where it is a finite number."""
+    try:
+        number = float(next(iter(listed(private_of(dataset, creator, group, element))), math.nan))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
 @cache
 def _creators(group: int) -> frozenset[int]:
     """The tags of a group that reserve its blocks."""
