@@ -11,11 +11,10 @@ from synthassay.cohorts.sources import Source
 from synthassay.cohorts.specs import CohortSpec
 from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.dicom.geometry import orientation_name
-from synthassay.scans.dicom.series import Slice, Stack, split_series
+from synthassay.scans.dicom.series import LOCALISER, Slice, Stack, split_series
 from synthassay.scans.natures import TOLD
 from synthassay.scans.unreadable import Unreadable
 
-LOCALISER = Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
 UNKNOWN = "unknown"
 T = TypeVar("T")
 
