@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,11 @@ from synthassay.cohorts.dicom_series import (
 )
 from synthassay.cohorts.dicom_sources import read_source
 from synthassay.cohorts.specs import LabelSpec, SliceSpec, WindowSpec
+from synthassay.cohorts.survey import survey
+from synthassay.records import SilentProgress
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import VolumeSpec
+from synthassay.specs import Resources
 
 AXIAL = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.5, 0.8]}
 
@@ -139,11 +143,11 @@ def test_series_are_prepared_as_volumes(tmp_path, scans, prepare):
     assert [row[table.columns.index("Series")] for row in table.rows] == ["20"]
 
 
-def test_overlays_and_tilted_gantries_are_told(tmp_path, sources):
+def test_overlays_and_tilted_gantries_are_told(tmp_path, scans, sources):
     tilted = {"ImageOrientationPatient": [1, 0, 0, 0, 0.9397, 0.342]}
     found = [*sources("head", (0, 5, 10), **tilted), *sources("a", (0, 2, 4))]
     found[-1] = replace(found[-1], overlays=1)  # often one slice only has them
-    assert told_of_files(found) == ["1 series have overlays, which are not burnt into the pixels."]
+    assert told_of_files(found, scans.dicom_spec()) == ["1 series have overlays, which are not burnt into the pixels."]
     stacks = stacks_of(found)
     assert [round(one.stack.tilt_degrees) for one in stacks] == [20, 0]
     (tilt,) = told(stacks, straightened=False)
@@ -161,20 +165,47 @@ def test_pictures_of_a_screen_and_raw_values_among_scans_are_told_and_left_out_w
         "screen": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, "raw": {"PresentationIntentType": "FOR PROCESSING"},
         "mpr": {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
     }  # fmt: skip
-    plain = sources("plain", (0, 2))
+    plain, spec = sources("plain", (0, 2)), scans.dicom_spec()
     odd = {name: sources(name, (0,), **tags) for name, tags in kinds.items()}
-    assert told_of_files(plain) == told_of_files(odd["raw"]) == []
-    screens, raw = told_of_files([*plain, *odd["screen"], *odd["raw"], *odd["mpr"]])
+    assert told_of_files(plain, spec) == told_of_files(odd["raw"], spec) == []
+    screens, raw = told_of_files([*plain, *odd["screen"], *odd["raw"], *odd["mpr"]], spec)
     assert screens.startswith("1 of 5 files are secondary captures")
     assert raw.startswith("1 of 5 files are a detector's values for processing")
-    assert told_of_files([*plain, *sources("ct", (0,), Modality="CT")]) == [
+    assert told_of_files([*plain, *sources("ct", (0,), Modality="CT")], spec) == [
         "The files are of several modalities, whose values mean different things: CT (1), MR (2); "
         "cohort.modalities names those to keep."
     ]
-    padded = sources("padded", (0, 2), Modality="CT", PixelPaddingValue=0)
-    assert [note.partition(" may")[0] for note in told_of_files(padded)] == ["2 files of CT"]
     for name, nature in (("screen", "secondary_capture"), ("raw", "for_processing"), ("mpr", "derived")):
         spec = scans.dicom_spec(without=(nature,))
         assert read_source(tmp_path, "plain-0.dcm", spec).path == "plain-0.dcm"
         with pytest.raises(Unreadable, match=r"left out by cohort\.without"):
             read_source(tmp_path, f"{name}-0.dcm", spec)
+
+
+@pytest.mark.parametrize(
+    ("window", "above", "advised"),
+    [({}, None, ("window.name", "foreground_above")), ({"name": "lung"}, None, ("foreground_above",)),
+     ({"mode": "header"}, None, ("foreground_above",)), ({}, -500, ("window.name",)), ({"name": "lung"}, -500, ())],
+)  # fmt: skip
+def test_of_pixels_that_were_not_scanned_only_what_is_not_set_yet_is_advised(scans, sources, window, above, advised):
+    padded = sources("padded", (0, 2), Modality="CT", PixelPaddingValue=0)
+    spec = scans.dicom_spec(window=WindowSpec(**window), slices=SliceSpec(foreground_above=above))
+    notes = told_of_files(padded, spec)
+    assert [note.partition(" may")[0] for note in notes] == ["2 files of CT"] * bool(advised)
+    assert re.findall(r"cohort\.(?:slices\.)?([a-z_.]+[a-z])", "".join(notes)) == list(advised)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_only_files_that_are_in_the_cohort_are_told_of(tmp_path, scans, sources, dimensions):
+    settings = {"dimensions": dimensions, "table": None, "label": LabelSpec(source="none")}
+    sources("a", (0, 2, 4))
+    sources("plan", (0, 2, 4), Modality="CT", ImageType="LOCALIZER")
+    sources("unwanted", (0, 2, 4), Modality="CT", PatientSex="M")
+
+    def told_of(**changes):
+        spec = scans.dicom_spec(**settings, **changes)
+        found, _ = survey(spec, tmp_path, Resources(workers=1), SilentProgress())
+        return [note for note in found.notes if "modalities" in note]
+
+    assert [note.partition(": ")[2] for note in told_of()] == ["CT (3), MR (3); cohort.modalities names those to keep."]
+    assert told_of(keep={"sex": ("F",)}) == []

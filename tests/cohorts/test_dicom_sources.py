@@ -162,7 +162,10 @@ def test_files_that_are_not_images_for_the_cohort_are_refused_with_a_reason(tmp_
             read_source(tmp_path, f"{name}.dcm", only_mr)
 
 
-@pytest.mark.parametrize(("modality", "shown"), [("CT", "CT"), ("", "absent"), ("DOE JANE", "another value")])
+@pytest.mark.parametrize(("modality", "shown"), [
+    ("CT", "CT"), ("RTIMAGE", "RTIMAGE"), ("M3D", "M3D"), ("", "absent"), ("DOE JANE", "another value"),
+    ("DOE", "another value"),
+])  # fmt: skip
 def test_a_refused_modality_is_named_only_if_it_is_a_code(tmp_path, scans, spec, modality, shown):
     scans.dicom(tmp_path / "a.dcm", scans.texture(1), Modality=modality)
     with pytest.raises(Unreadable) as caught:

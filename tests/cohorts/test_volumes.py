@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synthassay.cohorts.sources import Image, Plane, Source
-from synthassay.cohorts.specs import LabelSpec, NiftiSpec, SliceSpec, WindowSpec
+from synthassay.cohorts.specs import DicomSpec, LabelSpec, NiftiSpec, SliceSpec, WindowSpec
 from synthassay.cohorts.volumes import images_of, told
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.volumes import Volume, VolumeSpec
@@ -154,3 +154,5 @@ def test_pixels_that_are_not_square_are_told():
         "cohort.volume.spacing_mm resamples them."
     ]
     assert told(some, spec(dimensions=3)) == []
+    of_slices = DicomSpec(name="v", label=LabelSpec(source="none"))
+    assert told(some, of_slices)[0].startswith("The pixels of 1 of 3 files are not square")

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from synthassay.cohorts.pseudonyms import write_private_table
 from synthassay.cohorts.sources import Source
+from synthassay.cohorts.specs import CohortSpec
 from synthassay.records import CohortTable, Quarantined
 from synthassay.scans.dicom.geometry import orientation_name
-from synthassay.scans.dicom.series import Slice, Stack, split_series
+from synthassay.scans.dicom.series import LOCALISER, Slice, Stack, split_series
 from synthassay.scans.natures import TOLD
 from synthassay.scans.unreadable import Unreadable
 
-LOCALISER = Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
 UNKNOWN = "unknown"
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ def _range(values: Sequence[T], say: Callable[[T], str]) -> str:
     return say(values[0]) if len(values) == 1 else f"{say(values[0])} to {say(values[-1])}"
 
 
-def told_of_files(sources: Sequence[Source]) -> list[str]:
+def told_of_files(sources: Sequence[Source], spec: CohortSpec) -> list[str]:
     """Sentences about files that are no plain scans, beside others that are, and about graphics beside the pixels."""
     counts = Counter(nature for source in sources for nature in source.natures)
     sentences = [f"{counts[nature]:,} of {len(sources):,} files are {what}; cohort.without=[{nature}] leaves them out."
@@ -137,10 +137,14 @@ def told_of_files(sources: Sequence[Source]) -> list[str]:
         sentences.append(f"The files are of several modalities, whose values mean different things: {shown}; "
                          "cohort.modalities names those to keep.")  # fmt: skip
     padded = sum(source.padded and source.modality == "CT" for source in sources)
-    if padded:
+    remedies = []
+    if spec.window.mode in ("percentiles", "scan"):  # the others do not look at the pixels
+        remedies.append("cohort.window.name keeps them out of the window")
+    if spec.slices.foreground_above is None:
+        remedies.append("cohort.slices.foreground_above=-500 keeps them out of what counts as the body")
+    if padded and remedies:
         sentences.append(f"{padded:,} files of CT may have pixels that were not scanned, at a value far below air: "
-                         "cohort.window.name keeps them out of the window, cohort.slices.foreground_above=-500 out of "
-                         "what counts as the body.")  # fmt: skip
+                         f"{', '.join(remedies)}.")  # fmt: skip
     drawn = {(source.patient, source.series) for source in sources if source.overlays}
     if drawn:
         sentences.append(f"{len(drawn):,} series have overlays, which are not burnt into the pixels.")

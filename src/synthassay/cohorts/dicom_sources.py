@@ -1,7 +1,6 @@
 """DICOM files as scans of a cohort: whose, from where, which slice."""
 
 import hashlib
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,17 @@ from synthassay.scans.pool import restart_clock
 from synthassay.scans.text import clean
 from synthassay.scans.unreadable import Unreadable
 from synthassay.scans.views import view_of
+
+# PS3.3, C.7.3.1.1.1, with those that were retired.
+MODALITIES = frozenset({
+    "ANN", "AR", "AS", "ASMT", "AU", "BDUS", "BI", "BMD", "CD", "CF", "CFM", "CP", "CR", "CS", "CT", "CTPROTOCOL",
+    "DD", "DF", "DG", "DM", "DMS", "DOC", "DS", "DX", "EC", "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FA", "FID",
+    "FS", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS", "KER", "KO", "LEN", "LP", "LS", "M3D", "MA", "MG", "MR",
+    "MS", "NM", "OAM", "OCT", "OP", "OPM", "OPR", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN",
+    "POS", "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD",
+    "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "ST", "STAIN", "TEXTUREMAP", "TG",
+    "US", "VA", "VF", "XA", "XAPROTOCOL", "XC",
+})  # fmt: skip
 
 
 def read_source(root: Path, path: str, spec: DicomSpec) -> Source:
@@ -81,9 +91,8 @@ def _source(header: DicomHeader, path: str, spec: DicomSpec) -> Source:
 
 
 def _modality(header: DicomHeader) -> str | None:
-    """A code of the standard's form; other text of a header may be anything, also a name."""
-    known = header.modality is None or re.fullmatch("[A-Z]{2,4}", header.modality)
-    return header.modality if known else "another value"
+    """One of the standard's terms; other text of a header may be anything, also a name."""
+    return header.modality if header.modality is None or header.modality in MODALITIES else "another value"
 
 
 def _refusal(header: DicomHeader, spec: DicomSpec) -> tuple[str, str, str] | None:

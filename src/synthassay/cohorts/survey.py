@@ -63,6 +63,7 @@ class Survey:
     tables: list[CohortTable] = field(default_factory=list)
     carried: dict[str, Carried] = field(default_factory=dict)  # about people, by path, of all files
     stacks: list[SourceStack] = field(default_factory=list)  # of DICOM series
+    files: list[Source] = field(default_factory=list)  # of these stacks, also where volumes took the place of files
 
 
 def survey(spec: CohortSpec, root: Path, resources: Resources, progress: Progress) -> tuple[Survey, Classes]:
@@ -175,8 +176,7 @@ def _describe(spec: CohortSpec, root: Path, wanted: Sequence[str], paths: Sequen
 
 def _sort_series(found: Survey, spec: CohortSpec) -> None:
     """Sort the slices; leave localisers out; with ``dimensions=3`` put volumes in the place of files."""
-    found.notes += told_of_files(found.sources)
-    found.stacks = stacks_of(found.sources)
+    found.files, found.stacks = found.sources, stacks_of(found.sources)
     if spec.dimensions == 2:
         found.sources, refused = without_localisers(found.sources)
     else:
@@ -194,6 +194,8 @@ def _tell_series(found: Survey, spec: CohortSpec) -> None:
     named = {source.path: source for source in found.sources}
     found.stacks = [replace(one, source=named.get(one.source.path, one.source)) for one in found.stacks]
     found.tables.append(series_table(found.stacks))
+    used = {path for source in found.sources for path in source.parts}
+    found.notes += told_of_files([source for source in found.files if source.path in used], spec)
     found.notes += told(found.stacks, spec.dimensions == 3 and spec.volume.oblique == "resample")
 
 

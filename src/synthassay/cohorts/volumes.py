@@ -90,7 +90,8 @@ def _squeezed(planes: Mapping[str, Plane], spec: CohortSpec) -> list[str]:
     if not uneven or spec.dimensions == 3:
         return []
     remedy = "; cohort.volume.spacing_mm resamples them" if spec.kind == "nifti" else ""
-    return [f"The pixels of {len(uneven):,} of {len(planes):,} scans are not square, with sides of up to "
+    counted = "files" if spec.kind == "dicom" else "scans"  # of DICOM a file is a slice, or several
+    return [f"The pixels of {len(uneven):,} of {len(planes):,} {counted} are not square, with sides of up to "
             f"{max(uneven):.3g} to 1, and are shown as if they were{remedy}."]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import contextlib
 import warnings
+from struct import pack
 
 import numpy as np
 import pytest
@@ -195,6 +196,21 @@ def test_damaged_bytes_do_not_stop_the_check(tmp_path):
     found = check_header(open_header(tmp_path / "a.dcm", LimitSpec()))
     assert UNFINISHED in found
     assert any(finding.attribute.startswith("PatientName") for finding in found)
+
+
+@pytest.mark.parametrize("count", [1, 4000])  # pydicom leaves more than 64 KiB of unknown representation as bytes
+def test_a_sequence_that_is_stored_as_unknown_is_found_however_long(tmp_path, count):
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID, data.SOPInstanceUID = "1.2", "1.2.3"
+    dcmwrite(tmp_path / "a.dcm", data, enforce_file_format=True)
+    one = b"\xfe\xff\x00\xe0" + pack("<I", 10) + b"\x40\x00\x01\x10" + pack("<I", 2) + b"X "  # implicit, as in UN
+    with (tmp_path / "a.dcm").open("ab") as stream:
+        stream.write(b"\x40\x00\x75\x02UN\0\0" + pack("<I", count * len(one)) + count * one)
+    found = check_header(open_header(tmp_path / "a.dcm", LimitSpec()))
+    assert "RequestAttributesSequence" in {finding.attribute.partition(" (")[0] for finding in found}
+    assert (UNFINISHED in found) == (count > 1)
 
 
 def test_no_damage_of_a_header_that_opens_stops_the_check(tmp_path):

@@ -7,7 +7,8 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from synthassay.scans.dicom.files import inflate
+from synthassay.scans.dicom import files
+from synthassay.scans.dicom.files import inflate, open_header
 from synthassay.scans.dicom.header import read_header
 from synthassay.scans.dicom.pixels import read_planes
 from synthassay.scans.limits import LimitSpec
@@ -153,3 +154,24 @@ def test_a_file_that_does_not_name_its_transfer_syntax_is_read_where_it_is_plain
     rename_syntax(path, RLELossless, "")
     with pytest.raises(Unreadable, match="how its pixels are compressed is not written"):
         read_planes(path.read_bytes(), LIMITS)
+
+
+def test_what_lies_behind_the_pixels_refuses_no_header_that_is_within_the_limit(tmp_path, monkeypatch):
+    data = save_dicom(tmp_path / "a.dcm", texture(1))
+    data.add_new(0x00090010, "LO", "MAKER")
+
+    def opened():
+        found = []
+        for size in range((1 << 20) - 1500, (1 << 20) - 1000, 4):
+            data.add_new(0x00091001, "OB", bytes(size))
+            data.save_as(tmp_path / "a.dcm")
+            try:
+                found.append(bool(open_header(tmp_path / "a.dcm", LimitSpec(header_mib=1))))
+            except Unreadable:
+                found.append(False)
+        return found
+
+    with_all = opened()
+    monkeypatch.setattr(files, "_add_what_follows", lambda *_: None)
+    assert set(with_all) == {True, False}
+    assert with_all == opened()

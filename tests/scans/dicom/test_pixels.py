@@ -349,10 +349,11 @@ def test_a_file_with_other_frames_than_its_header_says_is_refused(tmp_path, stat
         assert (caught.value.field, caught.value.reason) == ("NumberOfFrames", f"the file holds {more} frames")
 
 
-def test_an_empty_rescale_is_none_and_half_of_one_is_refused(tmp_path):
+def test_an_empty_rescale_is_none_and_half_of_one_is_refused_unless_it_changes_nothing(tmp_path):
     values = texture(1)
-    save_dicom(tmp_path / "a.dcm", values, RescaleSlope=None, RescaleIntercept=None)
-    assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
+    for nothing in ({"RescaleSlope": None, "RescaleIntercept": None}, {"RescaleSlope": "1"}, {"RescaleIntercept": "0"}):
+        save_dicom(tmp_path / "a.dcm", values, **nothing)
+        assert np.array_equal(read(tmp_path / "a.dcm")[0], values)
     for missing, half in (("RescaleSlope", {"RescaleIntercept": "-1024"}), ("RescaleIntercept", {"RescaleSlope": "2"}),
                           ("RescaleSlope", {"RescaleSlope": "0", "RescaleIntercept": "3"})):  # fmt: skip
         save_dicom(tmp_path / "a.dcm", values, **half)

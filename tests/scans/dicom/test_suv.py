@@ -66,6 +66,10 @@ def test_philips_counts_are_scaled_by_their_private_factor(tmp_path):
     data.add_new((0x7053, 0x1000), "DS", "0.25")
     data.save_as(tmp_path / "b.dcm")
     assert np.array_equal(read(tmp_path / "b.dcm"), stored * np.float32(0.25))
+    data.add_new((0x7053, 0x1000), "OB", b"\xff\xfe")  # no number: as if it were absent
+    data.save_as(tmp_path / "b.dcm")
+    with pytest.raises(Unreadable, match=r"cohort\.units=suv"):
+        read(tmp_path / "b.dcm")
 
 
 def test_philips_counts_without_that_factor_are_scaled_to_activity(tmp_path):

@@ -1,10 +1,12 @@
 """Volumes from single-slice, enhanced and mosaic files that the tests write."""
 
+import contextlib
 import datetime
 import struct
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -133,13 +135,29 @@ def test_a_mosaic_that_does_not_tell_its_arrangement_is_refused(tmp_path, normal
     assert (caught.value.field, caught.value.found) == ("ImageType", "MOSAIC")
 
 
-def test_the_grid_of_another_maker_is_not_taken_for_one_slice(tmp_path):
+@pytest.mark.parametrize(("vr", "value", "refused"), [("DS", "4", True), ("DS", ["4", "4"], True), ("DS", "1", False),
+                                                      ("OB", b"\x04\0", False)])  # fmt: skip
+def test_the_grid_of_another_maker_is_not_taken_for_one_slice(tmp_path, vr, value, refused):
     data = save_dicom(tmp_path / "a.dcm", texture(1), **PLACED)
     data.add_new(0x00650010, "LO", "Image Private Header")
-    data.add_new(0x00651050, "DS", "4")
+    data.add_new(0x00651050, vr, value)
     data.save_as(tmp_path / "a.dcm")
-    with pytest.raises(Unreadable, match="many slices in one picture"):
+    with pytest.raises(Unreadable, match="many slices in one picture") if refused else contextlib.nullcontext():
         read_header(tmp_path / "a.dcm", LIMITS)
+
+
+def test_the_count_of_a_mosaic_is_found_by_its_maker(tmp_path):
+    write_mosaic(tmp_path / "a.dcm", [texture(i, shape=(8, 10)) for i in range(5)], (0, 0, 1))
+    data = dcmread(tmp_path / "a.dcm")
+    data[0x00190010].value = "ANOTHER MAKER"
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(Unreadable, match="arranged is not written"):
+        read_header(tmp_path / "a.dcm", LIMITS)
+    del data[0x0019100A]
+    data.add_new(0x00190011, "LO", "SIEMENS MR HEADER")
+    data.add_new(0x0019110A, "US", 5)
+    data.save_as(tmp_path / "a.dcm")
+    assert len(read_header(tmp_path / "a.dcm", LIMITS).slices) == 5
 
 
 def test_limits_hold_for_the_whole_volume(tmp_path):
@@ -202,6 +220,10 @@ def test_what_tells_repeats_apart_is_read_from_plain_and_enhanced_files(tmp_path
         (False, {"SeriesDescription": "T1 local shim"}),
         (False, {"SeriesDescription": "bone survey", "Modality": "DX"}),
         (False, {"SeriesDescription": "faces localizer", "ScanningSequence": "EP"}), (False, {}),
+        (False, {"SeriesDescription": "faces localizer fMRI", "EchoPlanarPulseSequence": "YES"}),
+        (True, {"SeriesDescription": "localizer", "EchoPlanarPulseSequence": "NO"}),
+        (False, {"SeriesDescription": "T2 post LOC"}), (False, {"SeriesDescription": "Lesion loc"}),
+        (True, {"SeriesDescription": "LOC"}), (True, {"SeriesDescription": "Ax/Sag/Cor loc 2"}),
     ],
 )  # fmt: skip
 def test_localisers_are_known_by_image_type_and_those_of_mr_by_their_description(tmp_path, planned, tags):

@@ -12,7 +12,7 @@ Keyword = str | int
 
 def value_of(dataset: Any, keyword: Keyword) -> Any:
     """An attribute's value by keyword, or by tag for private ones."""
-    tag, present = _tag_of(keyword), dataset.keys()  # the dataset itself takes long to say whether it has a tag
+    tag, present = tag_of(keyword), dataset.keys()  # the dataset itself takes long to say whether it has a tag
     if tag is None or tag not in present:  # asked first: most are absent, and to fail costs more
         return None
     try:
@@ -22,8 +22,8 @@ def value_of(dataset: Any, keyword: Keyword) -> Any:
 
 
 @cache
-def _tag_of(keyword: Keyword) -> BaseTag | None:
-    # Made once: pydicom makes a tag of a number each time that it is asked for one.
+def tag_of(keyword: Keyword) -> BaseTag | None:
+    """The tag of a keyword or number, None of unknown ones; made once, which pydicom does each time."""
     number = tag_for_keyword(keyword) if isinstance(keyword, str) else keyword
     return None if number is None else Tag(number)
 
@@ -37,6 +37,15 @@ def private_of(dataset: Any, creator: str, group: int, element: int) -> Any:
         if text_of(dataset, reserved) == creator:
             return value_of(dataset, group << 16 | (reserved & 0xFF) << 8 | element)
     return None
+
+
+def private_number_of(dataset: Any, creator: str, group: int, element: int) -> float | None:
+    """The first value of a private attribute, where it is a finite number."""
+    try:
+        number = float(next(iter(listed(private_of(dataset, creator, group, element))), math.nan))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 @cache

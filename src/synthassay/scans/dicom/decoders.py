@@ -118,12 +118,12 @@ def uncover(dataset: Any, limits: LimitSpec) -> None:
     dataset["PixelData"].is_undefined_length = False
 
 
-def compare(dataset: Any) -> None:
-    """Hold what a header says of compressed frames against the first of them, where pydicom does not.
+def reconcile(dataset: Any) -> None:
+    """Put right, in place, or refuse what a header says and the first compressed frame contradicts.
 
-    JPEG that calls itself RGB and has a coarser grid for two of three channels is YBR, which is put right in place;
-    pydicom does it where a JFIF segment says so. Raises :class:`Unreadable` for JPEG 2000 with a sign that the header
-    does not know: the values below 0 would be the highest.
+    JPEG that calls itself RGB and has a coarser grid for two of three channels is YBR, and is put right; pydicom does
+    it where a JFIF segment says so. Raises :class:`Unreadable` for JPEG 2000 with a sign that the header does not know:
+    the values below 0 would be the highest.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == JPEGBaseline8Bit and dataset.PhotometricInterpretation == "RGB":

@@ -79,13 +79,14 @@ class _Check:
 
     def _sequence(self, dataset: Dataset, tag: int, asked: Finding | None, depth: int) -> None:
         try:
-            parts = list(dataset[tag].value or ())
+            parts = dataset[tag].value or ()
         except Exception:  # its bytes are damaged
             self.found.add(UNFINISHED)
             return
         if parts and asked is not None:
             self.found.add(asked)
-        if parts and depth >= DEEPEST:
+        # pydicom leaves a long one whose representation is unknown as bytes.
+        if isinstance(parts, bytes) or (parts and depth >= DEEPEST):
             self.found.add(UNFINISHED)
             return
         for part in parts:

@@ -143,16 +143,16 @@ def _add_what_follows(stream: Any, dataset: Any) -> None:
     """
     implicit, little = dataset.original_encoding
     number = partial(int.from_bytes, byteorder="little" if little else "big")
-    start = stream.read(8)
-    length = number(start[4:] if implicit else stream.read(4))
-    while length == UNDEFINED:  # items up to a delimiter
-        item = stream.read(8)
-        if item[:4] != (ITEM if little else ITEM_BIG):
-            break
-        stream.seek(number(item[4:]), io.SEEK_CUR)
-    else:
-        stream.seek(length, io.SEEK_CUR)
     with suppress(Exception):
+        start = stream.read(8)
+        length = number(start[4:] if implicit else stream.read(4))
+        while length == UNDEFINED:  # items up to a delimiter
+            item = stream.read(8)
+            if item[:4] != (ITEM if little else ITEM_BIG):
+                break
+            stream.seek(number(item[4:]), io.SEEK_CUR)
+        else:
+            stream.seek(length, io.SEEK_CUR)
         if behind := stream.read(MOST_BEHIND):
             elements = read_dataset(io.BytesIO(behind), implicit, little)
             dataset.update({raw.tag: raw for raw in elements.values() if raw.tag > PIXEL_DATA})

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, private_of, value_of, whole_of
+from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, private_number_of, value_of
 from synthassay.scans.dicom.geometry import is_orientation, normal_of
 from synthassay.scans.unreadable import Unreadable
 
 UNTOLD = "many slices in one picture, and how they are arranged is not written"
-COUNT = 0x0019100A  # Number of Images in Mosaic
+COUNT = ("SIEMENS MR HEADER", 0x0019, 0x0A)  # Number of Images in Mosaic
 GRID = ("Image Private Header", 0x0065, 0x50)  # how many slices a picture of United Imaging has
 
 
@@ -35,14 +35,14 @@ class Mosaic:
 
 def is_mosaic(dataset: Any) -> bool:
     """Whether the picture of a file is made of tiles. Raises :class:`Unreadable` for those of another maker."""
-    if float(private_of(dataset, *GRID) or 1) > 1:
+    if (private_number_of(dataset, *GRID) or 1) > 1:
         raise Unreadable("(0065,xx50)", "above 1", "many slices in one picture, arranged as only United Imaging does")
     return "MOSAIC" in listed(value_of(dataset, "ImageType"))
 
 
 def mosaic_of(dataset: Any) -> Mosaic:
     """The layout of a mosaic. Raises :class:`Unreadable` where the private attributes that tell it are not there."""
-    count, between = whole_of(dataset, COUNT) or 0, number_of(dataset, "SpacingBetweenSlices")
+    count, between = int(private_number_of(dataset, *COUNT) or 0), number_of(dataset, "SpacingBetweenSlices")
     side = math.ceil(math.sqrt(max(0, count)))
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     position, spacing = numbers_of(dataset, "ImagePositionPatient", 3), numbers_of(dataset, "PixelSpacing", 2)

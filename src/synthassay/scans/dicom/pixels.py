@@ -10,7 +10,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
 from synthassay.scans.dicom.attributes import value_of, whole_of
-from synthassay.scans.dicom.decoders import compare, decoder_of, uncover
+from synthassay.scans.dicom.decoders import decoder_of, reconcile, uncover
 from synthassay.scans.dicom.files import guarded, open_content
 from synthassay.scans.dicom.geometry import along_normal, orientation_name
 from synthassay.scans.dicom.header import check_shape
@@ -68,7 +68,7 @@ def stored_frames(dataset: Any, limits: LimitSpec) -> Iterator[NDArray[Any]]:
         if value_of(dataset, keyword) is None:
             raise Unreadable(keyword, "absent", "the header does not say how its pixels are stored")
     uncover(dataset, limits)
-    compare(dataset)
+    reconcile(dataset)
     count = max(1, whole_of(dataset, "NumberOfFrames") or 1)
     held = 0
     for held, frame in enumerate(_decoded(dataset), 1):
@@ -85,9 +85,8 @@ def _decoded(dataset: Any) -> Iterator[NDArray[Any]]:
     reading: dict[str, Any] = {"correct_unused_bits": False} if shift else {}
     palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
     frames: Iterable[NDArray[Any]]
-    if (
-        dataset.BitsAllocated == 1 and not plugin
-    ):  # frames may begin within a byte, which pydicom reads all at once only
+    # Frames of single bits may begin within a byte, which pydicom reads all at once only.
+    if dataset.BitsAllocated == 1 and not plugin:
         frames = np.reshape(dataset.pixel_array, (-1, dataset.Rows, dataset.Columns))
     else:
         frames = iter_pixels(dataset, decoding_plugin=plugin, **reading)

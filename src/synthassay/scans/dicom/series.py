@@ -18,6 +18,7 @@ from synthassay.scans.dicom.slices import TELLING, SliceFacts
 from synthassay.scans.unreadable import Unreadable
 
 T = TypeVar("T")
+LOCALISER = Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
 SAME_PLACE_MM = 0.01
 PARALLEL = 1e-3  # largest difference of two directions that count as one
 EVEN = 0.2  # of the distance between slices: how far one may lie off the even grid (headers round positions)
@@ -186,6 +187,8 @@ def _stack(slices: Sequence[Slice], apart: tuple[str, ...]) -> Stack:
     places = _places(slices)
     if places is not None:
         slices = [slices[int(i)] for i in np.argsort(places, kind="stable")]
+    if any(one.facts.is_localiser for one in slices):
+        return Stack(slices=tuple(slices), apart=apart, problem=LOCALISER)
     try:
         affine, tilt = _geometry(slices, places)
     except Unreadable as problem:
@@ -196,8 +199,6 @@ def _stack(slices: Sequence[Slice], apart: tuple[str, ...]) -> Stack:
 def _geometry(slices: Sequence[Slice], places: Sequence[int] | None) -> tuple[NDArray[np.float64], float]:
     """Affine and tilt of slices in order. Raises :class:`Unreadable` where they are no even stack."""
     first = slices[0].facts
-    if any(one.facts.is_localiser for one in slices):
-        raise Unreadable("ImageType, SeriesDescription", "LOCALIZER", "a localiser, which only plans the scans")
     if places is None or first.orientation is None or first.position is None:
         raise Unreadable("ImagePositionPatient", "absent", "where its slices lie is not written")
     if first.spacing is None:

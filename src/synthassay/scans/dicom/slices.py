@@ -1,13 +1,21 @@
 """What the header says about each slice of a file: where it lies, and what tells the stacks of a series apart."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from synthassay.scans.dicom import mosaic
-from synthassay.scans.dicom.attributes import listed, number_of, numbers_of, private_of, text_of, value_of, whole_of
+from synthassay.scans.dicom.attributes import (
+    listed,
+    number_of,
+    numbers_of,
+    private_number_of,
+    private_of,
+    text_of,
+    value_of,
+    whole_of,
+)
 from synthassay.scans.dicom.geometry import is_orientation
 from synthassay.scans.dicom.groups import functional
 from synthassay.scans.unreadable import Unreadable
@@ -18,7 +26,13 @@ PRIVATE_B = (("SIEMENS MR HEADER", 0x0019, 0x0C), ("Philips Imaging DD 001", 0x2
 GE_PARAMETERS = ("GEMS_PARM_01", 0x0043)
 LOCALISERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM"})
 # How MR, where the image type does not tell them, describes localisers; echo-planar ones are of functional imaging.
-PLANNING = frozenset({"localizer", "localiser", "localizers", "localisers", "loc", "scout", "survey"})
+PLANNING = frozenset({"localizer", "localiser", "localizers", "localisers", "scout", "survey"})
+# The short word is of a localiser only among these, planes and quick sequences: others write it for any location.
+SHORT = "loc"
+BESIDE_SHORT = frozenset({
+    SHORT, "plane", "planes", "pl", "ax", "axial", "tra", "trans", "transverse", "sag", "sagittal", "cor", "coronal",
+    "ssfse", "fgre", "fiesta", "haste", "trufi", "bffe",
+})  # fmt: skip
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 FLAT, CENTIMETRES = 1, 3  # of ultrasound regions: their spatial format, and their units
 # What may tell images of one place apart: name, functional group and attribute of enhanced files, attribute of others.
@@ -124,17 +138,19 @@ def _kind(dataset: Any, frame: int) -> tuple[str, ...]:
     own = next((found for name in names if (found := functional(dataset, frame, name))), None)
     written = listed(value_of(own, "FrameType")) if own else []
     kind = tuple(str(part) for part in written or listed(value_of(dataset, "ImageType")))
-    part = _private_of_mr(
-        dataset, *GE_PARAMETERS, 0x2F
-    )  # magnitude, phase, real or imaginary: GE gives all one image type
+    # Magnitude, phase, real or imaginary: GE gives all one image type.
+    part = private_of(dataset, *GE_PARAMETERS, 0x2F)
     return kind if part is None else (*kind, str(part))
 
 
 def _is_planning(dataset: Any) -> bool:
-    if text_of(dataset, "Modality") != "MR" or "EP" in listed(value_of(dataset, "ScanningSequence")):
+    if text_of(dataset, "Modality") != "MR" or text_of(dataset, "EchoPlanarPulseSequence") == "YES":
+        return False
+    if "EP" in listed(value_of(dataset, "ScanningSequence")):
         return False
     # Not by the protocol's name, which on some scanners is that of the whole examination.
-    return not PLANNING.isdisjoint(re.split(r"[\W_\d]+", text_of(dataset, "SeriesDescription").lower()))
+    words = set(re.findall(r"[^\W_\d]+", text_of(dataset, "SeriesDescription").lower()))
+    return not PLANNING.isdisjoint(words) or SHORT in words <= BESIDE_SHORT
 
 
 def _told(dataset: Any, frame: int, sequence: str, keyword: str, classic: str) -> str:
@@ -154,22 +170,11 @@ def _b_value(dataset: Any, frame: int) -> float | None:
         value = number_of(place, "DiffusionBValue") if place else None
         if value is not None:
             return value
+    if text_of(dataset, "Modality") != "MR":  # some makers use the same block for other scanners
+        return None
     for maker in PRIVATE_B:
-        value = _number(_private_of_mr(dataset, *maker))
+        value = private_number_of(dataset, *maker)
         if value is not None:
             return value
-    value = _number(_private_of_mr(dataset, *GE_PARAMETERS, 0x39))
+    value = private_number_of(dataset, *GE_PARAMETERS, 0x39)
     return None if value is None else value % 100_000  # GE adds 10⁹ in some versions
-
-
-def _private_of_mr(dataset: Any, creator: str, group: int, element: int) -> Any:
-    return private_of(dataset, creator, group, element) if text_of(dataset, "Modality") == "MR" else None
-
-
-def _number(value: Any) -> float | None:
-    """The first of the values of a private attribute, where it is a number."""
-    try:
-        number = float(next(iter(listed(value)), math.nan))
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from synthassay.scans.dicom.attributes import private_of
+from synthassay.scans.dicom.attributes import private_number_of
 from synthassay.scans.text import date_of
 from synthassay.scans.unreadable import Unreadable
 
@@ -43,8 +43,8 @@ def suv_factor(dataset: Any) -> float:
 
 
 def _philips_factor(dataset: Any, element: int) -> float | None:
-    factor = float(private_of(dataset, *PHILIPS, element) or 0)
-    return factor if 0 < factor < math.inf else None
+    factor = private_number_of(dataset, *PHILIPS, element)
+    return factor if factor and factor > 0 else None
 
 
 def _dose(dataset: Any) -> float:

@@ -48,7 +48,7 @@ def _rescaled(dataset: Any, frame: NDArray[Any], index: int, rescale: Rescale = 
         return apply_modality_lut(frame, dataset)
     transform = dataset if transform is None else transform
     slope, intercept = (value_of(transform, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
-    if slope is None and intercept is None:
+    if (slope is None and intercept in (None, 0)) or (intercept is None and slope == 1):  # what is absent adds nothing
         return frame
     if slope is None or intercept is None:
         absent, present = ("RescaleSlope", "intercept") if slope is None else ("RescaleIntercept", "slope")
