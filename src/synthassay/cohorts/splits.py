@@ -150,9 +150,8 @@ def _pooled(
         target = min(rest, key=lambda stratum: (len(members[stratum]), stratum))
         members = _merge(members, [POOLED], lambda stratum: target)
     if small:
-        names = "; ".join(_named(stratum) for stratum in small[:5]) + (
-            f"; {len(small) - 5} more" if len(small) > 5 else ""
-        )
+        more = [f"{len(small) - 5} more"] if len(small) > 5 else []
+        names = "; ".join([*map(_named, small[:5]), *more])
         notes.append(f"{len(small)} of the strata of site and device have fewer than the {need} patients that all "
                      f"splits need and were pooled, so not every split has patients of each: {names}.")  # fmt: skip
     return members

@@ -45,9 +45,7 @@ def policy_facts(policy: Mapping[str, Any]) -> Facts:
     names = [*_POLICY, *(name for name in policy if name not in _POLICY)]
     values = ((name, policy.get(name)) for name in names)
     told = {_POLICY.get(name, name): f"{value:.6g}" if isinstance(value, float) else value
-            for name, value in values if value is not None}  # fmt: skip
-    if not policy.get("pixels_used"):
-        told.pop(_POLICY["pixels_used"], None)
+            for name, value in values if value is not None and (name, value) != ("pixels_used", 0)}  # fmt: skip
     return list(flat_facts(told))
 
 

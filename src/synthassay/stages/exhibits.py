@@ -22,7 +22,7 @@ from synthassay.reports.data import (
 )
 from synthassay.scans.text import AGE_BANDS
 from synthassay.specs import Spec, digest_of
-from synthassay.stages.samples import pictured
+from synthassay.stages.samples import label_texts, pictured
 
 if TYPE_CHECKING:
     from synthassay.stages.line import Line
@@ -80,7 +80,7 @@ def _phrases(spec: Spec, selection: Selection | None, images: ImageSet, plan: Pl
 def cohort_summary(cohort: Cohort, unit: Unit) -> CohortSummary:
     """Counts by split, site, device, label, sex and age band, the policy and the notes; ids stand for ``unit``."""
     images = cohort.images
-    columns = {"split": cohort.splits, "label": np.array([*images.label_names, "no label"])[images.labels]}
+    columns = {"split": cohort.splits, "label": label_texts(images)}
     columns |= {name: images.groups[name] for name in GROUP_COLUMNS if name in images.groups}
     counts = [row for name, values in columns.items() for row in _counts(name, values, images.patients)]
     external = cohort.splits == "external"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthassay.stages.line import Line
 
 PER_CELL = 6  # images of one set, label and site
+NO_LABEL = "no label"
 MOST_LABELS, MOST_ROWS = 6, 24  # of a grid; a row is of one label and site
 
 
@@ -47,16 +48,24 @@ class LeftOut:
 def left_out(cohort: Cohort) -> LeftOut:
     """All but those with the most images; sites that are kept out have a third of the rows, where there are many."""
     images, external = cohort.images, cohort.splits == "external"
-    named = np.array([*images.label_names, "no label"])[images.labels]
-    labels = _largest_first(named)
+    labels = _largest_first(label_texts(images))
     positive = [label for label in labels if label == images.label_names[cohort.positive]]
     shown = list(dict.fromkeys([*positive, *labels]))[:MOST_LABELS]
-    sites = images.groups.get("site", np.full(len(images), MISSING))
+    sites = _sites(images)
     room = MOST_ROWS // len(shown)
     inside, outside = _largest_first(sites[~external]), _largest_first(sites[external])
     outside = outside[: max(room // 3, room - len(inside))]
     places = {*outside, *inside[: room - len(outside)]}
     return LeftOut(frozenset(labels) - frozenset(shown), frozenset(sites.tolist()) - places)
+
+
+def label_texts(images: ImageSet) -> NDArray[np.str_]:
+    """The label of each image as a text; ``UNLABELLED`` is -1, and so the last of the texts."""
+    return np.array([*images.label_names, NO_LABEL])[images.labels]
+
+
+def _sites(images: ImageSet) -> NDArray[np.str_]:
+    return images.groups.get("site", np.full(len(images), MISSING))
 
 
 def _largest_first(values: NDArray[np.str_]) -> list[str]:
@@ -89,9 +98,9 @@ def _cells(
     name: str, images: ImageSet, without: LeftOut, within: NDArray[np.bool_] | bool = True
 ) -> Iterable[GridCell]:  # fmt: skip
     """The cells of the images ``within``, all of them by default."""
-    sites = images.groups.get("site", np.full(len(images), MISSING))
+    sites = _sites(images)
     for label, site in product(np.unique(images.labels).tolist(), np.unique(sites).tolist()):
-        text = images.label_names[label] if label != UNLABELLED else "no label"
+        text = images.label_names[label] if label != UNLABELLED else NO_LABEL
         if text in without.labels or site in without.sites:
             continue
         rows = np.flatnonzero((images.labels == label) & (sites == site) & within)

@@ -29,9 +29,8 @@ def suv_factor(dataset: Any) -> float:
         if str(dataset.get("SUVType") or BY_WEIGHT) != BY_WEIGHT:
             _refuse("SUVType", "not BW")
         return 1.0
-    uptake, activity = (
-        _philips_factor(dataset, element) if units == "CNTS" else None for element in (UPTAKE, ACTIVITY)
-    )
+    counts = units == "CNTS"
+    uptake, activity = (_philips_factor(dataset, element) if counts else None for element in (UPTAKE, ACTIVITY))
     if uptake is not None:
         return uptake
     if units != "BQML" and activity is None:
